@@ -1,0 +1,74 @@
+"""What every table shares: frozen, and an unknown key is an error that names the key."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
+
+_DURATION = re.compile(r"(\d+)\s*(s|m|h|d|w)")
+_UNIT = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+class Table(BaseModel):
+    """A table of the configuration."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+def _duration(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("write a duration such as 30s, 15m, 12h or 7d")
+    if isinstance(value, int | float):
+        return timedelta(seconds=value)
+    if isinstance(value, str):
+        found = _DURATION.fullmatch(value.strip())
+        if not found:
+            raise ValueError("write a duration such as 30s, 15m, 12h or 7d")
+        return timedelta(seconds=int(found[1]) * _UNIT[found[2]])
+    return value
+
+
+def _address(value: str) -> str:
+    host, _, port = value.rpartition(":")
+    try:
+        ipaddress.ip_address(host.strip("[]"))
+        number = int(port)
+    except ValueError:
+        raise ValueError("write ADDRESS:PORT, such as 127.0.0.1:53 or [::1]:53") from None
+    if not 0 < number < 65536 or (":" in host) != host.startswith("["):
+        raise ValueError("write ADDRESS:PORT, such as 127.0.0.1:53 or [::1]:53")
+    return value
+
+
+def _network(value: str) -> str:
+    try:
+        return str(ipaddress.ip_network(value, strict=False))
+    except ValueError:
+        raise ValueError("write a network such as 192.0.2.0/24 or 2001:db8::/32") from None
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
+"""A length of time: a number of seconds, or text such as 30s, 15m, 12h, 7d, 2w."""
+
+SocketAddress = Annotated[str, AfterValidator(_address)]
+"""ADDRESS:PORT; an IPv6 address stands in brackets."""
+
+Network = Annotated[str, AfterValidator(_network)]
+"""An IPv4 or IPv6 network in CIDR form."""
+
+
+def split_address(value: str) -> tuple[str, int]:
+    """Return the address and port of a SocketAddress."""
+    host, _, port = value.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+PRIVATE = (
+    "127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16",
+    "::1/128", "fc00::/7", "fe80::/10",
+)  # fmt: skip
+"""Who is served unless the operator says otherwise: this machine and private networks, never the Internet."""

@@ -1,0 +1,104 @@
+"""The [[lists]] tables: where a list comes from, who answers for it, how its blocks are given."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from filterproxy.core.model import Action, Basis, DnsAnswer, Https, ListFormat, Listing, OnFailure
+
+from .base import Duration, Table
+
+
+class List(Table):
+    """A list."""
+
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
+    """A short name; it stands in metrics and on the public record."""
+    title: str = Field(default="", max_length=200)
+    authority: str = Field(default="", max_length=200)
+    """Who provides the list."""
+    category: str = Field(default="", max_length=100)
+    """What it lists, as safe to show to a child."""
+    basis: Basis = Basis.VOLUNTARY
+    """law, court, voluntary or subscriber."""
+    opt_out: bool = False
+    """Whether a subscriber may leave it."""
+    confidential: bool = False
+    """Whether its entries are secret."""
+    mandatory: bool = False
+    """Whether it blocks in every profile."""
+    action: Action | None = None
+    """block, allow, flag or warn. Unset: block; flag for keyword lists."""
+    source: str = Field(min_length=1)
+    """A file, or a folder of files, relative to the working directory."""
+    format: ListFormat
+    """urls, domains or keywords."""
+    refresh: Duration = timedelta(hours=1)
+    """How often the source is read again."""
+    max_age: Duration | None = None
+    """The age beyond which the list counts as failed."""
+    max_entries: int = Field(default=10_000_000, ge=1)
+    """More entries than this, and the list is refused."""
+    on_failure: OnFailure = OnFailure.OPEN
+    """open: go on without the list; closed: refuse what it would have judged."""
+    https: Https = Https.PASS
+    """What happens where only the host of an https URL is seen: pass, inspect or block-host."""
+    root: Literal["page", "site"] = "page"
+    """Whether an entry for the front page means the page or the whole site."""
+    www: bool = False
+    """Whether a URL is looked up with `www.` put on and taken off as well."""
+    subdomains: bool | None = None
+    """For domain lists: whether an entry covers what is below it. Unset: it does."""
+    dns: DnsAnswer = DnsAnswer.NXDOMAIN
+    """How a blocked name is answered: nxdomain, nodata, null, refused or notice."""
+    http_status: Literal[200, 403, 404, 451] | None = None
+    """Unset: 451 for law and court, else 403. 451 is only for these (RFC 7725)."""
+    ede: Literal[15, 16, 17] | None = None
+    """The extended DNS error. Unset: 16 for law and court, 15 for voluntary, 17 for subscriber."""
+    appeal: str = ""
+    """Where the owner of the list hears appeals: a URL or an e-mail address."""
+
+    @field_validator("action")
+    @classmethod
+    def _known_action(cls, value: Action | None) -> Action | None:
+        if value in (Action.INSPECT, Action.REWRITE):
+            raise ValueError("write block, allow, flag or warn")
+        return value
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        keywords = self.format is ListFormat.KEYWORDS
+        if self.mandatory and self.resolved_action is not Action.BLOCK:
+            raise ValueError("a mandatory list blocks; its action cannot be anything else")
+        if self.mandatory and keywords:
+            raise ValueError("a keyword list cannot be mandatory: keywords rank below every list")
+        if not keywords and self.resolved_action in (Action.FLAG, Action.WARN):
+            raise ValueError("only keyword lists flag or warn")
+        if self.http_status == 451 and not self.basis.legal_demand:
+            raise ValueError("http_status 451 is only for basis law or court (RFC 7725)")
+        if self.mandatory and self.opt_out:
+            raise ValueError("a mandatory list has no opt_out")
+        return self
+
+    @property
+    def resolved_action(self) -> Action:
+        """The action with its default: keyword lists flag, all others block."""
+        if self.action is not None:
+            return self.action
+        return Action.FLAG if self.format is ListFormat.KEYWORDS else Action.BLOCK
+
+    @property
+    def listing(self) -> Listing:
+        """The part of the table that the decision and the answers need."""
+        legal = self.basis.legal_demand
+        default_ede = 16 if legal else 17 if self.basis is Basis.SUBSCRIBER else 15
+        return Listing(
+            id=self.id, title=self.title or self.id, authority=self.authority, category=self.category,
+            basis=self.basis, opt_out=self.opt_out, confidential=self.confidential, mandatory=self.mandatory,
+            action=self.resolved_action, format=self.format, https=self.https, root_is_site=self.root == "site",
+            www=self.www, on_failure=self.on_failure, max_age=self.max_age, dns=self.dns,
+            http_status=self.http_status or (451 if legal else 403), ede=self.ede or default_ede, appeal=self.appeal,
+        )  # fmt: skip

@@ -1,0 +1,81 @@
+"""The whole configuration, and what must agree between its tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from filterproxy.core.model import Listing
+
+from .base import Table
+from .lists import List
+from .tables import (
+    Alerts,
+    Console,
+    Dns,
+    Gateway,
+    Inspection,
+    Keys,
+    Log,
+    Mail,
+    Metrics,
+    Operator,
+    Portal,
+    Profile,
+    Runtime,
+    Store,
+)
+
+
+class Settings(Table):
+    """A configuration file."""
+
+    operator: Operator = Operator()
+    runtime: Runtime = Runtime()
+    keys: Keys = Keys()
+    dns: Dns = Dns()
+    gateway: Gateway = Gateway()
+    inspection: Inspection = Inspection()
+    portal: Portal = Portal()
+    console: Console = Console()
+    metrics: Metrics = Metrics()
+    log: Log = Log()
+    store: Store = Store()
+    alerts: Alerts = Alerts()
+    mail: Mail = Mail()
+    lists: tuple[List, ...] = Field(default=(), max_length=200)
+    profiles: tuple[Profile, ...] = Field(default=(), max_length=10_000)
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        for what, ids in (("lists", [item.id for item in self.lists]), ("profiles", [item.id for item in self.profiles])):
+            twice = {name for name in ids if ids.count(name) > 1} if len(ids) != len(set(ids)) else set()
+            if twice:
+                raise ValueError(f"{what}: the id {min(twice)} stands twice")
+        known = {item.id for item in self.lists}
+        owner: dict[str, str] = {}
+        for profile in self.profiles:
+            for name in profile.lists or ():
+                if name not in known:
+                    raise ValueError(f"profiles.{profile.id}.lists: there is no list {name}")
+            for network in profile.networks:
+                if owner.setdefault(network, profile.id) != profile.id:
+                    raise ValueError(f"profiles.{profile.id}.networks: {network} belongs to {owner[network]} already")
+        return self
+
+    @property
+    def listings(self) -> tuple[Listing, ...]:
+        """The lists, in the order of the configuration."""
+        return tuple(item.listing for item in self.lists)
+
+    @property
+    def keys_folder(self) -> Path:
+        """Where the keys are."""
+        return self.keys.folder or self.runtime.state / "keys"
+
+    @property
+    def store_url(self) -> str:
+        """The database's SQLAlchemy URL."""
+        return self.store.url or f"sqlite:///{self.runtime.state / 'filterproxy.db'}"

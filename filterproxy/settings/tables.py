@@ -1,0 +1,179 @@
+"""The smaller tables, one class each."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from .base import PRIVATE, Duration, Network, SocketAddress, Table
+
+Clients = tuple[Network, ...]
+
+
+class Operator(Table):
+    """Who runs this filter and answers for it. It stands on every notice and on the public record."""
+
+    name: str = Field(default="This network", min_length=1, max_length=120)
+    """The name that people know you by."""
+    contact: str = ""
+    """An e-mail address or telephone number for people who cannot use the form."""
+    url: str = ""
+    """Your web site. It is the `blocked-by` link of RFC 7725 where set, else the portal is."""
+    country: str = Field(default="", pattern=r"^([A-Z]{2})?$")
+    """Two letters (ISO 3166-1)."""
+    territory: tuple[str, ...] = ()
+    """The territories this deployment serves; an entry that names territories counts only in these."""
+
+
+class Runtime(Table):
+    """Processes and where they keep their state."""
+
+    state: Path = Path("state")
+    """The state folder (0700): keys, bundle, journal, database, control socket."""
+    user: str = ""
+    """The Unix user to become after binding, when started as root. Empty: stay who we are."""
+    workers: int = Field(default=1, ge=1, le=64)
+    """Edge workers."""
+    drain: Duration = timedelta(seconds=5)
+    """How long a stopping process may finish what it has begun."""
+
+
+class Keys(Table):
+    """Where the keys are."""
+
+    folder: Path | None = None
+    """The key folder (0700). Unset: `keys` below the state folder."""
+
+
+class Dns(Table):
+    """The DNS filter."""
+
+    enabled: bool = True
+    listen: tuple[SocketAddress, ...] = ("127.0.0.1:5354",)
+    """Where questions are taken, over UDP and TCP."""
+    upstreams: tuple[SocketAddress, ...] = ()
+    """The resolvers that answer what is not blocked, in order of preference. Empty: those of /etc/resolv.conf."""
+    clients: Clients = PRIVATE
+    """Who is served. Others get REFUSED with EDE 18."""
+    notice_addresses: tuple[str, ...] = ("127.0.0.1",)
+    """The addresses that lists with `dns = "notice"` answer with: where the portal listens on port 80."""
+    block_ttl: int = Field(default=60, ge=30, le=60)
+    """Seconds that a blocked answer may be kept."""
+    cache_entries: int = Field(default=100_000, ge=0, le=10_000_000)
+    """How many upstream answers are remembered."""
+    timeout: Duration = timedelta(seconds=2)
+    """How long one upstream may take; each is asked once, then the next."""
+    max_inflight: int = Field(default=2000, ge=1, le=100_000)
+    """Questions that may wait for upstreams at once; more are answered SERVFAIL."""
+    tcp_connections: int = Field(default=200, ge=1, le=100_000)
+    """TCP clients at once."""
+    tcp_idle: Duration = timedelta(seconds=10)
+    """How long a TCP connection may be silent (RFC 7766)."""
+
+    @field_validator("notice_addresses")
+    @classmethod
+    def _plain(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        import ipaddress
+
+        return tuple(str(ipaddress.ip_address(item)) for item in value)
+
+
+class Gateway(Table):
+    """The HTTP proxy."""
+
+    enabled: bool = True
+    listen: SocketAddress = "127.0.0.1:8080"
+    clients: Clients = PRIVATE
+    """Who is served. Others get 403."""
+    connect_ports: tuple[int, ...] = (80, 443, 8000, 8080, 8443)
+    """Ports that may be reached by CONNECT."""
+    allow_targets: Clients = ()
+    """Networks that may be reached although they are loopback, link-local, private or shared."""
+
+
+class Inspection(Table):
+    """The look inside TLS by mitmproxy. Without it, https is seen by host only."""
+
+    enabled: bool = True
+    """Whether an inspector runs. Until the gateway's own lane exists, it carries all proxied traffic."""
+    tls: Literal["listed", "all", "none"] = "listed"
+    """Which https hosts are opened: those where URLs of lists with `https = "inspect"` live, all, or none."""
+    body_limit: int = Field(default=0, ge=0)
+    """Bytes of a body kept in memory before it is streamed. 0 streams at once."""
+
+
+class Portal(Table):
+    """The public pages: notice, appeal, status, transparency."""
+
+    enabled: bool = True
+    listen: SocketAddress = "127.0.0.1:8000"
+    url: str = "http://127.0.0.1:8000"
+    """The origin under which people reach the portal; no path, no final slash."""
+    names: tuple[str, ...] = ()
+    """Further hosts that are the portal's own. A request for any other host is answered with the notice."""
+
+    @field_validator("url")
+    @classmethod
+    def _origin(cls, value: str) -> str:
+        from urllib.parse import urlsplit
+
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.netloc or parts.path not in ("", "/") or parts.query:
+            raise ValueError("write an origin such as https://notice.example")
+        return value.rstrip("/")
+
+
+class Console(Table):
+    """The operator's pages, on a listener of their own."""
+
+    enabled: bool = True
+    listen: SocketAddress = "127.0.0.1:8001"
+
+
+class Metrics(Table):
+    """Prometheus."""
+
+    enabled: bool = True
+    listen: SocketAddress = "127.0.0.1:9464"
+
+
+class Log(Table):
+    """What is written to standard error. No address, URL or client is ever part of it."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["text", "json"] = "text"
+
+
+class Store(Table):
+    """The database of appeals, overrides and totals."""
+
+    url: str = ""
+    """An SQLAlchemy URL (`postgresql+psycopg://…`). Empty: SQLite in the state folder."""
+
+
+class Alerts(Table):
+    """What raises an alarm."""
+
+    overdue: Duration = timedelta(days=7)
+    """An appeal that waits longer than this is overdue."""
+
+
+class Mail(Table):
+    """Outgoing mail. No key yet: mail comes with the appeals' own issue."""
+
+
+class Profile(Table):
+    """A group of clients with lists and entries of its own."""
+
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
+    networks: tuple[Network, ...] = ()
+    """The clients of this profile; the longest prefix wins."""
+    lists: tuple[str, ...] | None = None
+    """Lists subscribed to. Unset: every list. A mandatory list counts in any case."""
+    allow: Annotated[tuple[str, ...], Field(max_length=100_000)] = ()
+    """Entries this profile allows: `host` (with all below it), `*.host` (below it), `=host` (it alone), or a URL."""
+    deny: Annotated[tuple[str, ...], Field(max_length=100_000)] = ()
+    """Entries this profile refuses, written alike."""
