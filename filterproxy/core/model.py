@@ -110,7 +110,7 @@ class Entry:
     """
 
     kind: Kind
-    value: str
+    value: str = field(repr=False)
     scope: Scope
     action: Action = Action.BLOCK
     line: int = 0
@@ -193,6 +193,11 @@ class Request:
     profile: str
     method: str
     url: Url = field(repr=False)
+
+    @property
+    def host(self) -> str:
+        """The URL's host."""
+        return self.url.host
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,8 @@ _UNIT = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 class Table(BaseModel):
     """A table of the configuration."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    # Durations as seconds: the supervisor hands its settings to children as JSON, and they read them like a file's.
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, ser_json_timedelta="float")
 
 
 def _duration(value: object) -> object:

@@ -18,6 +18,7 @@ class List(Table):
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
     """A short name; it stands in metrics and on the public record."""
     title: str = Field(default="", max_length=200)
+    """Its name for people. Unset: the id."""
     authority: str = Field(default="", max_length=200)
     """Who provides the list."""
     category: str = Field(default="", max_length=100)
@@ -33,7 +34,7 @@ class List(Table):
     action: Action | None = None
     """block, allow, flag or warn. Unset: block; flag for keyword lists."""
     source: str = Field(min_length=1)
-    """A file, or a folder of files, relative to the working directory."""
+    """A file, relative to the working directory."""
     format: ListFormat
     """urls, domains or keywords."""
     refresh: Duration = timedelta(hours=1)

@@ -13,6 +13,15 @@ from .base import PRIVATE, Duration, Network, SocketAddress, Table
 Clients = tuple[Network, ...]
 
 
+class HelpLink(Table):
+    """Where someone who met a block finds help, such as a helpline for children."""
+
+    name: str = Field(min_length=1, max_length=120)
+    """What stands on the page."""
+    url: str = Field(pattern=r"^(https?://|tel:|mailto:)\S+$", max_length=500)
+    """A web address, or `tel:` or `mailto:`."""
+
+
 class Operator(Table):
     """Who runs this filter and answers for it. It stands on every notice and on the public record."""
 
@@ -26,6 +35,14 @@ class Operator(Table):
     """Two letters (ISO 3166-1)."""
     territory: tuple[str, ...] = ()
     """The territories this deployment serves; an entry that names territories counts only in these."""
+    help: tuple[HelpLink, ...] = Field(
+        default=(
+            HelpLink(name="Find a helpline for children", url="https://childhelplineinternational.org/helplines/"),
+            HelpLink(name="Report harm to a child to a hotline", url="https://www.inhope.org/"),
+        ),
+        max_length=10,
+    )
+    """Links to help that stand on every notice."""
 
 
 class Runtime(Table):
@@ -52,6 +69,7 @@ class Dns(Table):
     """The DNS filter."""
 
     enabled: bool = True
+    """Whether DNS is served at all."""
     listen: tuple[SocketAddress, ...] = ("127.0.0.1:5354",)
     """Where questions are taken, over UDP and TCP."""
     upstreams: tuple[SocketAddress, ...] = ()
@@ -85,7 +103,9 @@ class Gateway(Table):
     """The HTTP proxy."""
 
     enabled: bool = True
+    """Whether the proxy is served at all."""
     listen: SocketAddress = "127.0.0.1:8080"
+    """Where browsers find the proxy."""
     clients: Clients = PRIVATE
     """Who is served. Others get 403."""
     connect_ports: tuple[int, ...] = (80, 443, 8000, 8080, 8443)
@@ -109,7 +129,9 @@ class Portal(Table):
     """The public pages: notice, appeal, status, transparency."""
 
     enabled: bool = True
+    """Whether the public pages are served."""
     listen: SocketAddress = "127.0.0.1:8000"
+    """Where the public pages are served, in plain HTTP."""
     url: str = "http://127.0.0.1:8000"
     """The origin under which people reach the portal; no path, no final slash."""
     names: tuple[str, ...] = ()
@@ -130,21 +152,27 @@ class Console(Table):
     """The operator's pages, on a listener of their own."""
 
     enabled: bool = True
+    """Whether the operator's pages are served."""
     listen: SocketAddress = "127.0.0.1:8001"
+    """Where the operator's pages are served: never a public address."""
 
 
 class Metrics(Table):
     """Prometheus."""
 
     enabled: bool = True
+    """Whether metrics are exposed."""
     listen: SocketAddress = "127.0.0.1:9464"
+    """Where Prometheus finds `/metrics`."""
 
 
 class Log(Table):
     """What is written to standard error. No address, URL or client is ever part of it."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least level that is written: debug, info, warning or error."""
     format: Literal["text", "json"] = "text"
+    """text for people, json for machines: one object a line."""
 
 
 class Store(Table):
@@ -169,6 +197,7 @@ class Profile(Table):
     """A group of clients with lists and entries of its own."""
 
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
+    """A short name."""
     networks: tuple[Network, ...] = ()
     """The clients of this profile; the longest prefix wins."""
     lists: tuple[str, ...] | None = None

@@ -1,0 +1,206 @@
+"""What is in force: a segment per list, found by host behind a bounded memo. Everything here is immutable but the memo.
+
+A segment is one buffer: a header in JSON, then the arrays of its membership, then its terms. In a worker the buffer is
+a sealed memfd, mapped read-only; on disk the terms are sealed (lists/publish.py).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+from filterproxy.errors import SegmentError
+
+from .membership import (
+    ABOVE,
+    BELOW,
+    EXACT,
+    HOST,
+    TREE,
+    WHAT,
+    Digest,
+    Facts,
+    Membership,
+    Row,
+    digest,
+)
+from .model import Scope
+from .names import suffixes
+from .patterns import Patterns, Term
+
+MAGIC: Final = b"FPSEG\x00\x01\n"
+MEMO_HOSTS: Final = 65_536
+"""Hosts that the memo holds at most; it is emptied when full, which costs one look-up per host again."""
+_TYPES = {"highs": "Q", "lows": "Q", "codes": "B", "offsets": "I", "fact_rows": "I", "fact_ids": "I"}
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """How many entries of a list there are of each sort; what a deployment enforces follows from them."""
+
+    domains: int = 0
+    urls: int = 0
+    plain_urls: int = 0
+    """URLs written with http://: a proxy sees these whole, even where it cannot look inside TLS."""
+    terms: int = 0
+    exceptions: int = 0
+    bad_lines: int = 0
+
+    @property
+    def entries(self) -> int:
+        """All that the list says."""
+        return self.domains + self.urls + self.terms + self.exceptions
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One list's index, or that of a profile's own entries, or of the overrides made for one list."""
+
+    name: str
+    """`list:ID`, `override:ID` (of the list it spares), `deny:ID` or `allow:ID` (of the profile)."""
+    membership: Membership
+    patterns: Patterns = field(default_factory=lambda: Patterns(()))
+    loaded_at: datetime | None = None
+    """When the source was last read with success; None for a list that never loaded."""
+    version: str = ""
+    shares: Shares = Shares()
+
+    @classmethod
+    def from_buffer(cls, buffer: memoryview) -> Segment:
+        """Return the segment that lies in `buffer`, of which it keeps views. Raises SegmentError where it cannot be one."""
+        header, arrays = split(buffer)
+        try:
+            facts = tuple(_facts(item) for item in header["facts"])
+            terms = json.loads(bytes(arrays["terms"]) or b"[]")
+            return cls(
+                name=header["name"],
+                membership=Membership(*(arrays[name].cast(kind) for name, kind in _TYPES.items()), facts),
+                patterns=Patterns(Term(text, Scope(scope), score) for text, scope, score in terms),
+                loaded_at=_when(header["loaded_at"]),
+                version=header["version"],
+                shares=Shares(**header["shares"]),
+            )
+        except (KeyError, TypeError, ValueError) as exc:
+            raise SegmentError(f"not a segment: {type(exc).__name__}") from None
+
+
+def split(buffer: memoryview) -> tuple[dict[str, Any], dict[str, memoryview]]:
+    """Return a segment's header and its parts by name. Raises SegmentError where the buffer is cut short or foreign."""
+    start = len(MAGIC) + 4
+    if bytes(buffer[: len(MAGIC)]) != MAGIC or len(buffer) < start:
+        raise SegmentError("not a segment")
+    size = int.from_bytes(buffer[len(MAGIC) : start], "little")
+    try:
+        header = json.loads(bytes(buffer[start : start + size]))
+        parts = {name: buffer[at : at + length] for name, (at, length) in header["parts"].items()}
+        whole = all(at + length <= len(buffer) and len(parts[name]) == length for name, (at, length) in header["parts"].items())
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise SegmentError("a segment with a damaged header") from None
+    if not whole:
+        raise SegmentError("a segment that is cut short")
+    return header, parts
+
+
+def join(header: dict[str, Any], parts: dict[str, bytes]) -> bytes:
+    """Return the buffer that `split` takes apart: each part begins at a multiple of eight."""
+    places = {name: [0, len(data)] for name, data in parts.items()}
+    size = 0
+    for _ in range(3):  # the header's length depends on the places and they on it; two rounds settle it
+        at = _aligned(len(MAGIC) + 4 + size)
+        for name, data in parts.items():
+            places[name][0] = at
+            at = _aligned(at + len(data))
+        text = json.dumps({**header, "parts": places}, separators=(",", ":")).encode()
+        size = _aligned(len(text) + 16)
+    out = bytearray(MAGIC + size.to_bytes(4, "little") + text.ljust(size))
+    for name, data in parts.items():
+        out.extend(bytes(places[name][0] - len(out)))
+        out += data
+    return bytes(out)
+
+
+def _aligned(number: int) -> int:
+    return -(-number // 8) * 8
+
+
+def _when(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
+
+
+def _facts(item: dict[str, Any]) -> Facts:
+    return Facts(
+        not_before=_when(item.get("not_before")),
+        not_after=_when(item.get("not_after")),
+        territories=frozenset(item.get("territories", ())),
+        reference=item.get("reference", ""),
+        count=item.get("count", 1),
+    )
+
+
+class DomainRow(NamedTuple):
+    """A row that covers a host by its name: which name was listed, how, and with what facts."""
+
+    suffix: str
+    code: int
+    facts: Facts
+
+
+class HostFinding(NamedTuple):
+    """What one segment says of a host: domain rows that cover it, its URL entries, an exception below it."""
+
+    domains: tuple[DomainRow, ...]
+    urls: tuple[Row, ...]
+    """HOST rows: URL entries live here."""
+    above: bool
+
+
+class Bundle:
+    """The segments in force, found together. A host is looked up once and remembered for all profiles."""
+
+    __slots__ = ("_key", "_memo", "segments")
+
+    def __init__(self, segments: Sequence[Segment], key: bytes) -> None:
+        """Take the segments, whose digests were all made under `key`."""
+        self.segments = tuple(segments)
+        self._key = key
+        self._memo: dict[str, dict[int, HostFinding]] = {}
+
+    def host(self, name: str) -> dict[int, HostFinding]:
+        """Return by the segment's place what each says of a canonical host; segments with nothing to say are left out."""
+        found = self._memo.get(name)
+        if found is None:
+            found = self._find_host(name)
+            if len(self._memo) >= MEMO_HOSTS:
+                self._memo.clear()
+            self._memo[name] = found
+        return found
+
+    def digest(self, expression: str) -> Digest:
+        """Return the digest of an expression under this bundle's key."""
+        return digest(expression, self._key)
+
+    def _find_host(self, name: str) -> dict[int, HostFinding]:
+        digests = [(suffix, digest(suffix, self._key)) for suffix in suffixes(name)]
+        found: dict[int, HostFinding] = {}
+        for place, segment in enumerate(self.segments):
+            membership = segment.membership
+            if not membership:
+                continue
+            domains: list[DomainRow] = []
+            urls: list[Row] = []
+            above = False
+            for suffix, wanted in digests:
+                for code, facts in membership.find(wanted):
+                    what = code & WHAT
+                    if what == TREE or what == (EXACT if suffix is name else BELOW):
+                        domains.append(DomainRow(suffix, code, facts))
+                    elif suffix is name and what == HOST:
+                        urls.append((code, facts))
+                    elif suffix is name and what == ABOVE:
+                        above = True
+            if domains or urls or above:
+                found[place] = HostFinding(tuple(domains), tuple(urls), above)
+        return found

@@ -1,0 +1,343 @@
+"""The decision: every rule of precedence, in one pure function that DNS, the proxy and the command line all call.
+
+Rank follows the list, never the index that matched:
+
+1. a mandatory list; only an override made for that list spares;
+2. the profile's deny entries, then its allow entries;
+3. subscribed lists; lists whose action is allow, and overrides for the listing, spare;
+4. keyword lists act as they say;
+5. otherwise allow.
+
+Within a list the most specific entry wins, at a tie the exception.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from .bundle import HostFinding
+from .membership import ALLOWS, BELOW, EXACT, EXACT_URL, PAGE, PREFIX, TREE, WHAT, Facts
+from .model import (
+    Action,
+    Body,
+    Connection,
+    Https,
+    Kind,
+    ListFormat,
+    Listing,
+    Match,
+    Question,
+    Request,
+    Scope,
+    Subject,
+    Verdict,
+)
+from .patterns import Folded, fold
+from .policy import Policy, Ranked, View
+from .urls import Url
+
+_URL_SCOPES: Final = {EXACT_URL: Scope.EXACT, PAGE: Scope.PAGE, PREFIX: Scope.PREFIX}
+_DOMAIN_SCOPES: Final = {EXACT: Scope.EXACT, BELOW: Scope.BELOW, TREE: Scope.TREE}
+# A URL's path is shorter than 10**6 and a name than 10**3, so that no sum of lengths reaches the next kind.
+_SPECIFIC: Final = {Scope.EXACT: 4_000_000, Scope.PAGE: 3_000_000, Scope.PREFIX: 2_000_000}
+_EXACT_NAME: Final = 1_000_000
+_TLS: Final = ("https", "wss")
+_STRENGTH: Final = {Action.BLOCK: 5, Action.WARN: 4, Action.INSPECT: 3, Action.FLAG: 2, Action.REWRITE: 1, Action.ALLOW: 0}
+_ALLOWED: Final = Verdict()
+
+
+class Hit(NamedTuple):
+    """An entry of one list that covers the subject, and how specific it is."""
+
+    specific: int
+    allows: bool
+    kind: Kind
+    scope: Scope
+    expression: str
+    facts: Facts
+    below: bool
+    """Whether everything below the subject is covered too."""
+
+
+def decide(subject: Subject, policy: Policy, now: datetime) -> Verdict:
+    """Return the verdict of `policy` on `subject` at `now`.
+
+    Pure: same arguments, same verdict. Raises nothing but KeyError, for a profile that the policy does not know.
+    """
+    view = policy.view(subject.profile)
+    if isinstance(subject, Body):
+        return Verdict()
+    return _Decision(subject, policy, view, now).verdict()
+
+
+def strictest(verdicts: Iterable[Verdict]) -> Verdict:
+    """Return the strictest of several verdicts on one request, the first where several are; allow where there is none.
+
+    Its `valid_until` is the earliest of all: a change in any of them may change the outcome.
+    """
+    best: Verdict | None = None
+    until: datetime | None = None
+    inspect = False
+    for verdict in verdicts:
+        until = _earlier(until, verdict.valid_until)
+        inspect = inspect or verdict.inspect
+        if best is None or _strength(verdict) > _strength(best):
+            best = verdict
+    if best is None:
+        return Verdict()
+    if best.valid_until == until and best.inspect == inspect:
+        return best
+    return Verdict(best.match, best.spared_by, best.unavailable, inspect, until)
+
+
+def _strength(verdict: Verdict) -> tuple[int, bool]:
+    """Order verdicts: by what they do, and among blocks a listing's before a mere failure to judge."""
+    return _STRENGTH[verdict.action], verdict.unavailable is None and verdict.match is not None
+
+
+def _earlier(one: datetime | None, other: datetime | None) -> datetime | None:
+    return min(one, other) if one and other else one or other
+
+
+class _Decision:
+    """One subject before one policy; gathers `valid_until` on the way."""
+
+    __slots__ = ("_finding", "_folded", "_host", "_now", "_policy", "_subject", "_until", "_url", "_view")
+
+    def __init__(self, subject: Question | Request | Connection, policy: Policy, view: View, now: datetime) -> None:
+        self._subject, self._policy, self._view, self._now = subject, policy, view, now
+        self._url: Url | None = subject.url if isinstance(subject, Request) else None
+        self._host = subject.name if isinstance(subject, Question) else subject.host
+        self._finding = policy.bundle.host(self._host)
+        self._folded: Folded | None = None
+        self._until: datetime | None = None
+
+    def verdict(self) -> Verdict:
+        view, spared = self._view, _Spared()
+        if not self._finding and not view.closed and (self._url is None or not view.keywords):
+            return _ALLOWED  # nearly all traffic: no list names any part of the host
+        for ranked in view.mandatory:
+            if match := self._unspared(ranked, None, spared):
+                return self._says(match)
+        if view.deny is not None and (match := self._unspared(view.deny, None, spared)):
+            return self._says(match)
+        sparing = self._sparing()
+        for ranked in view.blocking:
+            if match := self._unspared(ranked, sparing, spared):
+                return self._says(match)
+        if closed := self._closed(sparing):
+            return Verdict(unavailable=closed, valid_until=self._until)
+        match = self._keywords(sparing, spared)
+        inspect = self._inspects(sparing)
+        if match is not None:
+            return Verdict(match=match, inspect=inspect, valid_until=self._until)
+        return Verdict(match=spared.match, spared_by=spared.by, inspect=inspect, valid_until=self._until)
+
+    def _says(self, match: Match) -> Verdict:
+        return Verdict(match=match, valid_until=self._until)
+
+    # What each list says
+
+    def _unspared(self, ranked: Ranked, sparing: Match | None, spared: _Spared) -> Match | None:
+        """Return the list's match, unless its own exception, an override for it, or `sparing` spares it."""
+        block, allow = self._best(ranked.listing, ranked.place)
+        if block is None:
+            return None
+        match = self._match(ranked.listing, block)
+        if allow is not None and allow.specific >= block.specific:
+            spared.note(match, self._match(ranked.listing, allow))
+        elif (override := self._overridden(ranked, block)) is not None:
+            spared.note(match, override)
+        elif sparing is not None:
+            spared.note(match, sparing)
+        else:
+            return match
+        return None
+
+    def _best(self, listing: Listing, place: int | None) -> tuple[Hit | None, Hit | None]:
+        """Return the most specific block and the most specific exception of one segment that cover the subject."""
+        finding = self._finding.get(place) if place is not None else None
+        if finding is None or place is None:
+            return None, None
+        block: Hit | None = None
+        allow: Hit | None = None
+        for hit in self._hits(listing, place, finding):
+            if hit.allows:
+                allow = hit if allow is None or hit.specific > allow.specific else allow
+            else:
+                block = hit if block is None or hit.specific > block.specific else block
+        return block, allow
+
+    def _hits(self, listing: Listing, place: int, finding: HostFinding) -> Iterable[Hit]:
+        for suffix, code, facts in finding.domains:
+            if self._counts(facts):
+                scope = _DOMAIN_SCOPES[code & WHAT]
+                exact = scope is Scope.EXACT
+                specific = _EXACT_NAME + exact if suffix == self._host else len(suffix)
+                yield Hit(specific, bool(code & ALLOWS), Kind.DOMAIN, scope, suffix, facts, not exact)
+        if self._url is not None:
+            if finding.urls:
+                yield from self._url_hits(listing, place, self._url)
+            if self._url.scheme not in _TLS:
+                return
+        if listing.https is Https.BLOCK_HOST:
+            # Only the host is seen here, and this list asks that the host then stands for its pages.
+            listed = [facts for code, facts in finding.urls if not code & ALLOWS and self._counts(facts)]
+            if listed and self._overridden_entries(listing) < sum(facts.count for facts in listed):
+                yield Hit(1, False, Kind.URL, Scope.PAGE, self._host, listed[0], False)
+
+    def _url_hits(self, listing: Listing, place: int, url: Url) -> Iterable[Hit]:
+        membership = self._policy.bundle.segments[place].membership
+        for spelling in _spellings(url, www=listing.www):
+            for expression in spelling.expressions:
+                for code, facts in membership.find(self._policy.bundle.digest(expression)):
+                    scope = _URL_SCOPES.get(code & WHAT)
+                    if scope is None or not self._counts(facts):
+                        continue
+                    authority, slash, rest = expression.partition("/")
+                    if _covers(scope, slash + rest, spelling):
+                        specific = _SPECIFIC[scope] + 2 * len(rest) + (authority != spelling.host)
+                        yield Hit(specific, bool(code & ALLOWS), Kind.URL, scope, expression, facts, False)
+
+    def _counts(self, facts: Facts) -> bool:
+        """Tell whether an entry counts here and now, and note when that could change."""
+        if facts.territories and not facts.territories & self._policy.territory:
+            return False
+        if facts.not_before is not None and self._now < facts.not_before:
+            self._until = _earlier(self._until, facts.not_before)
+            return False
+        if facts.not_after is not None:
+            if self._now >= facts.not_after:
+                return False
+            self._until = _earlier(self._until, facts.not_after)
+        return True
+
+    def _match(self, listing: Listing, hit: Hit) -> Match:
+        action = Action.ALLOW if hit.allows else listing.action
+        below = hit.below and not any(finding.above for finding in self._finding.values())
+        return Match(listing, hit.kind, hit.scope, action, hit.expression, hit.facts.reference, below)
+
+    # What spares
+
+    def _overridden(self, ranked: Ranked, block: Hit) -> Match | None:
+        _, allow = self._best(ranked.listing, ranked.override)
+        return None if allow is None else self._match(ranked.listing, allow)
+
+    def _overridden_entries(self, listing: Listing) -> int:
+        """Return how many URL entries of this host overrides spare: once all, no reason is left to block the host."""
+        for place, finding in self._finding.items():
+            if self._policy.bundle.segments[place].name == f"override:{listing.id}":
+                return sum(facts.count for _, facts in finding.urls if self._counts(facts))
+        return 0
+
+    def _sparing(self) -> Match | None:
+        """Return what spares the subject from subscribed lists: the profile's allow entries, then lists that allow."""
+        if (own := self._view.allow) is not None:
+            _, allow = self._best(own.listing, own.place)
+            if allow is not None:
+                return self._match(own.listing, allow)
+        for ranked in self._view.sparing:
+            block, allow = self._best(ranked.listing, ranked.place)
+            if allow is not None and (block is None or allow.specific >= block.specific):
+                return self._match(ranked.listing, allow)
+        return None
+
+    # What failed, what is only noted
+
+    def _closed(self, sparing: Match | None) -> Listing | None:
+        """Return the first fail-closed list that never loaded or is too old and would have judged the subject."""
+        for ranked in self._view.closed:
+            listing = ranked.listing
+            if (sparing is not None and not listing.mandatory) or not self._judges(listing):
+                continue
+            if ranked.loaded_at is None:
+                return listing
+            if listing.max_age is not None:
+                ends = ranked.loaded_at + listing.max_age
+                if self._now >= ends:
+                    return listing
+                self._until = _earlier(self._until, ends)
+        return None
+
+    def _judges(self, listing: Listing) -> bool:
+        """Tell whether a list of this kind judges a subject of this kind at all."""
+        if self._url is not None or listing.format is ListFormat.DOMAINS:
+            return True
+        if listing.format is not ListFormat.URLS:
+            return False
+        if listing.https is Https.INSPECT and isinstance(self._subject, Connection):
+            return True  # it would have said which hosts to look into
+        return listing.https is Https.BLOCK_HOST or listing.root_is_site
+
+    def _keywords(self, sparing: Match | None, spared: _Spared) -> Match | None:
+        """Return the strictest match of the keyword lists, which judge whole URLs only."""
+        best: Match | None = None
+        for ranked in self._view.keywords if self._url is not None else ():
+            if ranked.place is None or (match := self._keyword(ranked)) is None:
+                continue
+            _, allow = self._best(ranked.listing, ranked.override)
+            by = sparing if allow is None else self._match(ranked.listing, allow)
+            if by is not None:
+                spared.note(match, by)
+            elif best is None or _STRENGTH[match.action] > _STRENGTH[best.action]:
+                best = match
+        return best
+
+    def _keyword(self, ranked: Ranked) -> Match | None:
+        patterns = self._policy.bundle.segments[ranked.place or 0].patterns
+        if not len(patterns) or self._url is None:
+            return None
+        if self._folded is None:
+            self._folded = fold(self._url)
+        terms = patterns.find(self._folded)
+        if not terms:
+            return None
+        first, score = terms[0], sum(term.score for term in terms)
+        return Match(ranked.listing, Kind.KEYWORD, first.scope, ranked.listing.action, first.text, score=score)
+
+    def _inspects(self, sparing: Match | None) -> bool:
+        """Tell whether listed URLs of an inspected list live on this host, of which nothing more is known."""
+        if self._url is not None or not self._finding:
+            return False
+        ranks = self._view.mandatory if sparing is not None else (*self._view.mandatory, *self._view.blocking)
+        for ranked in ranks:
+            if ranked.listing.https is Https.INSPECT and ranked.place in self._finding:
+                urls = self._finding[ranked.place].urls
+                if any(self._counts(facts) for code, facts in urls if not code & ALLOWS):
+                    return True
+        return False
+
+
+class _Spared:
+    """The strongest match that something spared, kept for the reason given."""
+
+    __slots__ = ("by", "match")
+
+    def __init__(self) -> None:
+        self.match: Match | None = None
+        self.by: Match | None = None
+
+    def note(self, match: Match, by: Match) -> None:
+        if self.match is None:
+            self.match, self.by = match, by
+
+
+def _covers(scope: Scope, path: str, url: Url) -> bool:
+    """Tell whether an entry found under this path (with query) covers the URL: it may be its page or a directory above."""
+    if scope is Scope.PREFIX:
+        return True
+    if scope is Scope.PAGE:
+        return path == url.path
+    return path == (url.path if url.query is None else f"{url.path}?{url.query}")
+
+
+def _spellings(url: Url, *, www: bool) -> tuple[Url, ...]:
+    if not www:
+        return (url,)
+    other = url.host.removeprefix("www.") if url.host.startswith("www.") else f"www.{url.host}"
+    return url, url._replace(host=other)
+
+
+__all__ = ["decide", "strictest"]

@@ -1,0 +1,168 @@
+"""Who is judged by what: profiles by client network, overrides, and the bundle they look into."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from .bundle import Bundle, Segment
+from .model import Action, Basis, Entry, ListFormat, Listing
+
+MEMO_CLIENTS: Final = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A group of clients. `lists` are those it subscribes to; None means every list."""
+
+    id: str
+    networks: tuple[str, ...] = ()
+    lists: frozenset[str] | None = None
+
+    def subscribes(self, listing: Listing) -> bool:
+        """Tell whether the list counts for this profile; a mandatory one always does."""
+        return listing.mandatory or self.lists is None or listing.id in self.lists
+
+
+EVERYONE: Final = Profile("default", ("0.0.0.0/0", "::/0"))
+"""The profile of a configuration that names none: every client, every list."""
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """A decision that spares what `entry` covers from one list, until it expires."""
+
+    id: str
+    list_id: str
+    entry: Entry = field(repr=False)
+    expires_at: datetime
+    reference: str = ""
+    approved_by: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A list as one profile meets it: its segment's place, that of its overrides, and who answers for it."""
+
+    listing: Listing
+    place: int | None
+    override: int | None
+    loaded_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What counts for one profile, strongest first."""
+
+    profile: Profile
+    mandatory: tuple[Ranked, ...]
+    deny: Ranked | None
+    allow: Ranked | None
+    sparing: tuple[Ranked, ...]
+    """Subscribed lists whose action is allow."""
+    blocking: tuple[Ranked, ...]
+    keywords: tuple[Ranked, ...]
+    closed: tuple[Ranked, ...]
+    """Mandatory and subscribed lists with `on_failure = "closed"`."""
+
+
+class Policy:
+    """Everything a decision needs, immutable: profiles, lists and the bundle, of one generation."""
+
+    __slots__ = ("_clients", "_networks", "_views", "bundle", "generation", "listings", "territory")
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        listings: Sequence[Listing],
+        profiles: Sequence[Profile] = (),
+        generation: int = 0,
+        territory: frozenset[str] = frozenset(),
+    ) -> None:
+        """Take what is in force. Segments are found by name; a list without one never loaded."""
+        self.bundle, self.generation, self.territory = bundle, generation, territory
+        self.listings = tuple(listings)
+        places = {segment.name: place for place, segment in enumerate(bundle.segments)}
+        profiles = tuple(profiles) or (EVERYONE,)
+        self._views = {profile.id: self._view(profile, places) for profile in profiles}
+        self._networks = _by_prefix(profiles)
+        self._clients: dict[str, str | None] = {}
+
+    @property
+    def profiles(self) -> tuple[str, ...]:
+        """The ids of the profiles."""
+        return tuple(self._views)
+
+    def view(self, profile: str) -> View:
+        """Return what counts for a profile. Raises KeyError where there is none of that id."""
+        return self._views[profile]
+
+    def profile_of(self, client: str) -> str | None:
+        """Return the profile with the longest prefix that holds the client's address; None: this client is not served."""
+        try:
+            return self._clients[client]
+        except KeyError:
+            found = self._profile_of(client)
+            if len(self._clients) >= MEMO_CLIENTS:
+                self._clients.clear()
+            self._clients[client] = found
+            return found
+
+    def _profile_of(self, client: str) -> str | None:
+        try:
+            address = ipaddress.ip_address(client.partition("%")[0])
+        except ValueError:
+            return None
+        if address.version == 6 and address.ipv4_mapped is not None:
+            address = address.ipv4_mapped
+        number, width = int(address), address.max_prefixlen
+        for prefix, owners in self._networks[address.version]:
+            owner = owners.get(number >> (width - prefix))
+            if owner is not None:
+                return owner
+        return None
+
+    def _view(self, profile: Profile, places: Mapping[str, int]) -> View:
+        def ranked(listing: Listing, name: str) -> Ranked:
+            place = places.get(name)
+            loaded = None if place is None else self.bundle.segments[place].loaded_at
+            return Ranked(listing, place, places.get(f"override:{listing.id}"), loaded)
+
+        def own(rule: str) -> Ranked | None:
+            name = f"{rule}:{profile.id}"
+            return ranked(_own_listing(profile.id), name) if name in places else None
+
+        lists = [ranked(item, f"list:{item.id}") for item in self.listings if profile.subscribes(item)]
+        plain = [item for item in lists if item.listing.format is not ListFormat.KEYWORDS]
+        return View(
+            profile=profile,
+            mandatory=tuple(item for item in plain if item.listing.mandatory),
+            deny=own("deny"),
+            allow=own("allow"),
+            sparing=tuple(item for item in lists if item.listing.action is Action.ALLOW),
+            blocking=tuple(item for item in plain if item.listing.action is Action.BLOCK and not item.listing.mandatory),
+            keywords=tuple(item for item in lists if item.listing.format is ListFormat.KEYWORDS and item.listing.action is not Action.ALLOW),
+            closed=tuple(item for item in lists if item.listing.on_failure == "closed" and item.listing.action in (Action.BLOCK, Action.WARN)),
+        )  # fmt: skip
+
+
+def _own_listing(profile: str) -> Listing:
+    """Return who answers for a profile's own entries: its holder, who asked for them."""
+    return Listing(id=f"profile:{profile}", title="Your own settings", basis=Basis.SUBSCRIBER, opt_out=True, ede=17)
+
+
+def _by_prefix(profiles: Sequence[Profile]) -> dict[int, list[tuple[int, dict[int, str]]]]:
+    """Return by IP version: prefix lengths, the longest first, each with its network numbers and their profile."""
+    found: dict[int, dict[int, dict[int, str]]] = {4: {}, 6: {}}
+    for profile in profiles:
+        for text in profile.networks:
+            network = ipaddress.ip_network(text)
+            number = int(network.network_address) >> (network.max_prefixlen - network.prefixlen)
+            found[network.version].setdefault(network.prefixlen, {}).setdefault(number, profile.id)
+    return {version: sorted(by_prefix.items(), reverse=True) for version, by_prefix in found.items()}
+
+
+__all__ = ["EVERYONE", "Override", "Policy", "Profile", "Ranked", "Segment", "View"]

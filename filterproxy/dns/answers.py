@@ -1,0 +1,144 @@
+"""Every reply we give: built with dnslib where the words are ours, from an upstream's bytes where they are not.
+
+A reply repeats the client's question as it was spelled (a client may check every letter's case), says AA and AD to
+nothing, and carries OPT exactly where the client sent one (RFC 6891). Extended errors (RFC 8914) are codes, never text.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import struct
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from dnslib import AAAA, EDNS0, QTYPE, RR, SOA, A, DNSBuffer, DNSHeader, DNSLabel, DNSQuestion, DNSRecord, EDNSOption
+
+from filterproxy.core.model import DnsAnswer
+
+from . import wire
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from filterproxy.core.model import Verdict
+
+    from .cache import Answer
+    from .wire import Query
+
+UDP_SIZE = 1232
+"""Bytes of the largest message we send or ask for over UDP: it passes unfragmented (DNS flag day 2020)."""
+TCP_SIZE = 65_535
+
+EDE_NOT_READY, EDE_PROHIBITED, EDE_NETWORK_ERROR = 14, 18, 23
+
+_NULL = (ipaddress.ip_address("0.0.0.0"), ipaddress.ip_address("::"))
+_BADVERS = 16
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+def bare(packet: bytes, rcode: int) -> bytes:
+    """Return a header without a question, for a `packet` of which no more than the header can be trusted."""
+    ident, flags, *_ = wire.HEADER.unpack_from(packet)
+    return wire.HEADER.pack(ident, wire.QR | flags & (wire.OPCODE | wire.RD) | wire.RA | rcode, 0, 0, 0, 0)
+
+
+def error(query: Query, rcode: int, ede: int | None = None) -> bytes:
+    """Return a reply without records; `ede` is told to a client that understands it."""
+    return _ours(query, rcode, ede=ede)
+
+
+def bad_version(query: Query) -> bytes:
+    """Return BADVERS: the client speaks a version of EDNS that nobody has defined yet."""
+    return _ours(query, _BADVERS)
+
+
+def blocked(query: Query, verdict: Verdict, ttl: int, notice: Sequence[Address], *, asked: bool) -> bytes:
+    """Return the answer that the responsible list gives to what `verdict` blocks.
+
+    `asked` tells that the blocked name is the one asked for, not one that it leads to. Only then may NXDOMAIN be said,
+    and only where everything below is blocked too, since NXDOMAIN denies all of that (RFC 8020).
+    """
+    found = verdict.match
+    if verdict.unavailable is not None or found is None:
+        return _ours(query, wire.SERVFAIL, ede=EDE_NOT_READY)
+    how, ede = found.listing.dns, found.listing.ede
+    if how is DnsAnswer.REFUSED:
+        return _ours(query, wire.REFUSED, ede=ede)
+    if how in (DnsAnswer.NULL, DnsAnswer.NOTICE):
+        addresses = _records(query, _NULL if how is DnsAnswer.NULL else notice, ttl)
+        if addresses:
+            return _ours(query, wire.NOERROR, answer=addresses, ede=ede)
+    denied = how is DnsAnswer.NXDOMAIN and asked and found.covers_below
+    return _ours(query, wire.NXDOMAIN if denied else wire.NOERROR, authority=[_soa(query, ttl)], ede=ede)
+
+
+def relayed(query: Query, answer: Answer, age: int) -> bytes:
+    """Return what an upstream said `age` seconds ago, as the answer to `query`."""
+    opt = opt_record(do=query.do) if query.edns is not None else b""
+    return b"".join((
+        wire.HEADER.pack(query.id, _flags(query, answer.rcode), 1, answer.answers, answer.authorities, bool(opt)),
+        query.question,
+        answer.aged(age),
+        opt,
+    ))  # fmt: skip
+
+
+def fitted(query: Query, reply: bytes, *, tcp: bool) -> bytes:
+    """Return `reply`, or where it is too long for this client an empty one with TC set: come back over TCP."""
+    if tcp:
+        return reply if len(reply) <= TCP_SIZE else error(query, wire.SERVFAIL)
+    if len(reply) <= (512 if query.edns is None else min(query.edns.size, UDP_SIZE)):
+        return reply
+    return _ours(query, reply[3] & wire.RCODE, flags=wire.TC)
+
+
+@lru_cache(maxsize=64)
+def opt_record(*, do: bool, ede: int | None = None, extended: int = 0) -> bytes:
+    """Return our OPT record, packed. `extended` are the upper bits of the response code."""
+    buffer = DNSBuffer()
+    _opt(do=do, ede=ede, extended=extended).pack(buffer)
+    return bytes(buffer.data)
+
+
+def _opt(*, do: bool, ede: int | None, extended: int) -> EDNS0:
+    options = [] if ede is None else [EDNSOption(15, struct.pack("!H", ede))]
+    return EDNS0(flags="do" if do else "", ext_rcode=extended, udp_len=UDP_SIZE, opts=options)
+
+
+def _flags(query: Query, rcode: int) -> int:
+    return wire.QR | wire.RA | query.flags & (wire.RD | wire.CD) | rcode & wire.RCODE
+
+
+def _ours(
+    query: Query,
+    rcode: int,
+    *,
+    answer: Sequence[RR] = (),
+    authority: Sequence[RR] = (),
+    ede: int | None = None,
+    flags: int = 0,
+) -> bytes:
+    """Return a reply of our own making. A response code above 15 needs a query with EDNS."""
+    record = DNSRecord(
+        DNSHeader(id=query.id, bitmap=_flags(query, rcode) | flags),
+        q=DNSQuestion(DNSLabel(query.labels), query.qtype, query.qclass),
+        rr=list(answer),
+        auth=list(authority),
+    )
+    if query.edns is not None:
+        record.add_ar(_opt(do=query.do, ede=ede, extended=rcode >> 4))
+    return bytes(record.pack())
+
+
+def _records(query: Query, addresses: Sequence[Address], ttl: int) -> list[RR]:
+    """Return those of `addresses` that answer the question's type."""
+    version, data = {wire.A: (4, A), wire.AAAA: (6, AAAA)}.get(query.qtype, (0, A))
+    owner = DNSLabel(query.labels)
+    return [RR(owner, query.qtype, ttl=ttl, rdata=data(str(item))) for item in addresses if item.version == version]
+
+
+def _soa(query: Query, ttl: int) -> RR:
+    """Return the SOA that says how long a denial may be kept (RFC 2308); its names are those of RFC 6303."""
+    times = (1, 3600, 1200, 604_800, ttl)
+    return RR(DNSLabel(query.labels), QTYPE.SOA, ttl=ttl, rdata=SOA("localhost.", "nobody.invalid.", times))

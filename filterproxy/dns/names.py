@@ -1,0 +1,90 @@
+"""Which names of DNS messages are judged, and in which spelling.
+
+A DNS label may hold any byte; a list spells hosts. What no list can spell cannot be listed itself, yet it may lie
+below a listed name, so it is judged as some unlisted name below
+the nearest parent that can be spelled.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from filterproxy.core import names
+
+from . import wire
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from .wire import Labels, Record
+
+UNSPELLABLE = "_-0-_"
+"""Stands for labels that no list can spell. No list of hosts holds it, and no keyword lies in it."""
+
+_FOREIGN = frozenset(b".:%[]")  # what names.host would take for something else than a part of a label
+
+
+def judged(labels: Labels) -> str | None:
+    """Return the canonical host under which a name is judged; None where nothing of it could be listed."""
+    spelled = _spelled(labels)
+    if spelled is not None:
+        return spelled
+    for start in range(1, len(labels)):
+        parent = _spelled(labels[start:])
+        if parent is not None:
+            return None if names.is_address(parent) else f"{UNSPELLABLE}.{parent}"
+    return None
+
+
+def _spelled(labels: Labels) -> str | None:
+    """Return the host that `labels` spell, or None where they spell none or one of another number of labels."""
+    if not labels or any(not _FOREIGN.isdisjoint(label) for label in labels):
+        return None
+    try:
+        found = names.host(b".".join(labels).lower().decode())
+    except UnicodeDecodeError:
+        return None
+    return found if found is not None and found.count(".") == len(labels) - 1 else None
+
+
+def chain(packet: bytes, asked: Labels, records: Sequence[Record]) -> tuple[str, ...]:
+    """Return the judged spelling of every further name that the answer section `records` leads to, each once.
+
+    These are targets of CNAME, of DNAME as it applies to `asked` (RFC 6672), of SVCB and HTTPS (RFC 9460, which may
+    carry addresses of their target), and owners of records, for a client might take them without a chain.
+    """
+    found: dict[str, None] = {}
+    for labels in _named(packet, asked, records):
+        name = judged(labels)
+        if name is not None:
+            found[name] = None
+    found.pop(judged(asked) or "", None)
+    return tuple(found)
+
+
+def _named(packet: bytes, asked: Labels, records: Sequence[Record]) -> Iterator[Labels]:
+    current = asked
+    for record in records:
+        if record.rtype == wire.DNAME:
+            below = _below(current, record.owner)
+            if below:
+                current = (*below, *wire.read_target(packet, record))
+                yield current
+            continue
+        if record.rtype != wire.RRSIG:  # the signature of a DNAME is owned by a parent of what was asked
+            yield record.owner
+        if record.rtype == wire.CNAME:
+            current = wire.read_target(packet, record)
+            yield current
+        elif record.rtype in (wire.SVCB, wire.HTTPS):
+            target = wire.read_target(packet, record, 2)
+            if target:  # the root means the owner itself
+                yield target
+
+
+def _below(name: Labels, parent: Labels) -> Labels:
+    """Return the labels of `name` that stand below `parent`; none where it does not lie below."""
+    size = len(name) - len(parent)
+    if size <= 0 or [label.lower() for label in name[size:]] != [label.lower() for label in parent]:
+        return ()
+    return name[:size]

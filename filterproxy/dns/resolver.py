@@ -1,0 +1,165 @@
+"""A question in, an answer out. No rule of blocking is here: `decide` holds them all, this asks it and says so."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import time
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from dnslib import QTYPE
+
+from filterproxy.core.decide import decide, strictest
+from filterproxy.core.model import Question, Verdict
+from filterproxy.settings.base import split_address
+
+from . import answers, names, wire
+from .cache import Answer, AnswerCache
+from .forward import Asks, Forwarder, Overloaded
+from .resolvconf import nameservers
+from .upstream import Upstreams
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from filterproxy.core.policy import Policy
+    from filterproxy.settings.tables import Dns
+
+    from .wire import Query
+
+_REFUSED_TYPES = frozenset((249, 250, 251, 252))
+"""TKEY, TSIG, IXFR, AXFR: no question that a client of ours may put."""
+
+log = logging.getLogger(__name__)
+
+
+class Count(Protocol):
+    """Who counts what happened."""
+
+    def verdict(self, frontend: str, verdict: Verdict) -> None: ...
+    def event(self, name: str) -> None: ...
+
+
+class Resolver:
+    """Answers one DNS message at a time; it owns no socket of a client's. All calls are made on one event loop."""
+
+    def __init__(
+        self,
+        settings: Dns,
+        policy: Callable[[], Policy],
+        count: Count,
+        now: Callable[[], datetime],
+        *,
+        upstreams: Asks | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.count = count
+        self._settings, self._policy, self._now = settings, policy, now
+        self._notice = tuple(ipaddress.ip_address(item) for item in settings.notice_addresses)
+        networks = [ipaddress.ip_network(item) for item in settings.clients]
+        self._address = lru_cache(maxsize=65_536)(lambda client: _served(client, networks))
+        cache = AnswerCache(settings.cache_entries)
+        self._forward = Forwarder(cache, upstreams or _upstreams(settings), settings.max_inflight, clock)
+
+    async def answer(self, packet: bytes, client: str, tcp: bool = False) -> bytes | None:  # noqa: FBT001, FBT002
+        """Return the reply to `packet` of `client` (an IP address), or None where silence is the answer.
+
+        Never raises on what a client or an upstream sent, and lets nothing pass that could not be judged.
+        """
+        if len(packet) < wire.HEADER.size or packet[2] & 0x80:  # no header, or a reply: never answer an answer
+            self.count.event("dns_malformed")
+            return None
+        self.count.event("dns_queries")
+        try:
+            return await self._reply(packet, client, tcp=tcp)
+        except Exception as exc:  # noqa: BLE001 - whatever went wrong, a question is refused and never let through
+            log.error("a DNS question could not be answered: %s", type(exc).__name__)  # noqa: TRY400 - no traceback: it may hold names
+            self.count.event("dns_internal_error")
+            return answers.bare(packet, wire.SERVFAIL)
+
+    async def _reply(self, packet: bytes, client: str, *, tcp: bool) -> bytes:
+        if packet[2] & 0x78:  # an opcode other than QUERY
+            return answers.bare(packet, wire.NOTIMP)
+        try:
+            query = wire.read_query(packet)
+        except wire.Malformed:
+            self.count.event("dns_malformed")
+            return answers.bare(packet, wire.FORMERR)
+        return answers.fitted(query, await self._resolve(query, client), tcp=tcp)
+
+    async def _resolve(self, query: Query, client: str) -> bytes:
+        address = self._address(client)
+        profile = self._policy().profile_of(address) if address is not None else None
+        if profile is None:
+            self.count.event("dns_refused_client")
+            return answers.error(query, wire.REFUSED, answers.EDE_PROHIBITED)
+        if query.edns is not None and query.edns.version > 0:
+            return answers.bad_version(query)
+        if query.qclass != wire.IN or query.qtype in _REFUSED_TYPES:
+            return answers.error(query, wire.REFUSED)
+        if query.qtype == wire.OPT:
+            return answers.error(query, wire.FORMERR)
+        verdict = self._judge(profile, names.judged(query.labels), query)
+        if verdict.blocked:
+            return self._block(query, verdict, asked=True)
+        return await self._relay(query, profile, verdict)
+
+    async def _relay(self, query: Query, profile: str, verdict: Verdict) -> bytes:
+        try:
+            found = await self._found(query)
+        except Overloaded:
+            self.count.event("dns_overload")
+            return answers.error(query, wire.SERVFAIL)
+        if found is None:
+            self.count.event("dns_upstream_error")
+            return answers.error(query, wire.SERVFAIL, answers.EDE_NETWORK_ERROR)
+        answer, age = found
+        whole = strictest((verdict, *(self._judge(profile, name, query) for name in answer.chain)))
+        if whole.blocked:
+            return self._block(query, whole, asked=False)
+        self.count.verdict("dns", whole)
+        return answers.relayed(query, answer, age)
+
+    async def _found(self, query: Query) -> tuple[Answer, int] | None:
+        known = self._forward.known(query)
+        if known is not None:
+            self.count.event("dns_cache_hit")
+            return known
+        answer = await self._forward.fetch(query)
+        return None if answer is None else (answer, 0)
+
+    def _judge(self, profile: str, name: str | None, query: Query) -> Verdict:
+        if name is None:
+            return Verdict()
+        return decide(Question(profile, name, QTYPE[query.qtype]), self._policy(), self._now())
+
+    def _block(self, query: Query, verdict: Verdict, *, asked: bool) -> bytes:
+        self.count.verdict("dns", verdict)
+        return answers.blocked(query, verdict, self._settings.block_ttl, self._notice, asked=asked)
+
+
+def _served(client: str, networks: list[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> str | None:
+    """Return a client's address without zone, IPv4 as such; None where it is not in `networks`."""
+    try:
+        address = ipaddress.ip_address(client.partition("%")[0])
+    except ValueError:
+        return None
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    return str(address) if any(address in network for network in networks) else None
+
+
+def _upstreams(settings: Dns) -> Upstreams:
+    addresses = [split_address(item) for item in settings.upstreams]
+    if not addresses:
+        try:
+            text = Path("/etc/resolv.conf").read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            text = ""
+        addresses = nameservers(text, settings.listen)
+    if not addresses:
+        log.error("no DNS upstream is configured or known to this system: only what is blocked will be answered")
+    return Upstreams(addresses, settings.timeout.total_seconds())

@@ -1,0 +1,189 @@
+"""The installation's secrets: a folder (0700) with a file (0600) per key, made once and never overwritten.
+
+Nothing here puts the content of a key into a message or a representation.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Self
+
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from filterproxy.errors import SecretError
+
+Owner = tuple[int, int]
+"""A user's and a group's number."""
+
+_SIZE: Final = 32
+_NAMES: Final = ("digest", "patterns", "column", "token", "mac")
+_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """All keys, 32 bytes each. Who needs one is handed that one: edge workers get `digest` and `token_public`."""
+
+    digest: bytes = field(repr=False)
+    """Keys the BLAKE2b digests of the membership index."""
+    patterns: bytes = field(repr=False)
+    """AES-256-GCM, the patterns part of segments on disk."""
+    column: bytes = field(repr=False)
+    """AES-256-GCM, what people typed, in the store."""
+    token_private: bytes = field(repr=False)
+    """X25519, opens the tokens of notices (HPKE)."""
+    token_public: bytes = field(repr=False)
+    """Its public half, which seals them. Derived, not kept: the two cannot disagree."""
+    mac: bytes = field(repr=False)
+    """Authenticates short-lived cookies."""
+
+    @classmethod
+    def open(cls, folder: Path, owner: Owner | None = None) -> Self:
+        """Return the keys in `folder`.
+
+        Raises SecretError where one is missing, damaged, or could have been read or put there by somebody else
+        than this process's user or `owner`.
+        """
+        with _opened(folder, owner) as handle:
+            return cls._of({name: _read(folder, handle, name, owner) for name in _NAMES})
+
+    @classmethod
+    def open_or_create(cls, folder: Path, owner: Owner | None = None) -> Self:
+        """Return the keys in `folder`, made now where it holds none at all.
+
+        Made by root for `owner`, who keeps them when the process drops its privileges. A folder that holds some
+        keys and lacks others is refused: a new column key would leave all that is sealed closed for ever. Safe
+        where several processes start at once. Raises SecretError.
+        """
+        try:
+            _make_folder(folder, owner)
+        except OSError as exc:
+            raise SecretError(f"{folder.name}: cannot be made: {exc.strerror}") from exc
+        with _opened(folder, owner) as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX)
+                _complete(folder, handle, owner)
+            except OSError as exc:
+                raise SecretError(f"{folder.name}: keys cannot be made: {exc.strerror}") from exc
+            return cls._of({name: _read(folder, handle, name, owner) for name in _NAMES})
+
+    @classmethod
+    def _of(cls, found: dict[str, bytes]) -> Self:
+        public = X25519PrivateKey.from_private_bytes(found["token"]).public_key().public_bytes_raw()
+        return cls(found["digest"], found["patterns"], found["column"], found["token"], public, found["mac"])
+
+
+def _file(name: str) -> str:
+    return f"{name}.key"
+
+
+def _unfinished(name: str) -> str:
+    return f".{name}.key.new"
+
+
+def _make_folder(folder: Path, owner: Owner | None) -> None:
+    """Make `folder` and those above it that are missing, each closed to others and `owner`'s."""
+    if folder.is_dir():
+        return
+    if not folder.parent.exists():
+        _make_folder(folder.parent, owner)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if owner is not None:
+        os.chown(folder, *owner)
+
+
+@contextmanager
+def _opened(folder: Path, owner: Owner | None) -> Iterator[int]:
+    """Yield a descriptor of the folder once it is known to be safe: what is read then comes from that folder."""
+    try:
+        handle = os.open(folder, _READ | os.O_DIRECTORY)
+    except FileNotFoundError as exc:
+        raise SecretError(f"{folder.name} is missing: start the product once to make the keys") from exc
+    except OSError as exc:
+        raise SecretError(f"{folder.name} cannot be opened: {exc.strerror}") from exc
+    try:
+        _check(os.fstat(handle), folder.name, 0o700, owner)
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def _check(found: os.stat_result, what: str, mode: int, owner: Owner | None) -> None:
+    """Raise SecretError where others could read or replace the file or folder."""
+    if found.st_uid not in {os.geteuid(), *([owner[0]] if owner else [])}:
+        raise SecretError(f"{what} belongs to another user: chown it to the user that filterproxy runs as")
+    if stat.S_IMODE(found.st_mode) & 0o077:
+        raise SecretError(f"{what} is readable by others: chmod {mode:o}")
+
+
+def _read(folder: Path, handle: int, name: str, owner: Owner | None) -> bytes:
+    what = f"{folder.name}/{_file(name)}"
+    try:
+        file = os.open(_file(name), _READ | os.O_NONBLOCK, dir_fd=handle)
+    except FileNotFoundError as exc:
+        raise SecretError(f"{what} is missing: restore it from a backup") from exc
+    except OSError as exc:
+        raise SecretError(f"{what} cannot be opened: {exc.strerror}") from exc
+    try:
+        found = os.fstat(file)
+        _check(found, what, 0o600, owner)
+        content = os.read(file, _SIZE + 1) if stat.S_ISREG(found.st_mode) else b""
+    finally:
+        os.close(file)
+    if len(content) != _SIZE:
+        raise SecretError(f"{what} is damaged: restore it from a backup")
+    return content
+
+
+def _complete(folder: Path, handle: int, owner: Owner | None) -> None:
+    """Make all keys, or finish what a crash interrupted.
+
+    All are written under other names and reach the disk before the first is renamed. So a folder with no key is
+    new, and where some are missing, what was to become them is still there.
+    """
+    there = set(os.listdir(handle))
+    if not there & {_file(name) for name in _NAMES}:
+        for name in _NAMES:
+            _write(handle, _unfinished(name), owner)
+        os.fsync(handle)
+        there |= {_unfinished(name) for name in _NAMES}
+    for name in _NAMES:
+        if _file(name) in there:
+            _give(folder, handle, name, owner)
+        elif _unfinished(name) in there:
+            os.rename(_unfinished(name), _file(name), src_dir_fd=handle, dst_dir_fd=handle)
+    os.fsync(handle)
+    if owner is not None and os.geteuid() == 0:
+        os.fchown(handle, *owner)
+
+
+def _write(handle: int, name: str, owner: Owner | None) -> None:
+    # Any 32 bytes are an X25519 private key (RFC 7748, section 5: clamping is the algorithm's own first step).
+    file = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=handle)
+    try:
+        os.fchmod(file, 0o600)
+        if owner is not None:
+            os.fchown(file, *owner)
+        os.write(file, secrets.token_bytes(_SIZE))
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def _give(folder: Path, handle: int, name: str, owner: Owner | None) -> None:
+    """Hand a key that an earlier start as root made for itself to `owner`."""
+    if owner is None or os.geteuid() != 0:
+        return
+    file = os.open(_file(name), _READ | os.O_NONBLOCK, dir_fd=handle)
+    try:
+        _check(os.fstat(file), f"{folder.name}/{_file(name)}", 0o600, owner)
+        os.fchown(file, *owner)
+    finally:
+        os.close(file)

@@ -1,0 +1,208 @@
+"""Compiling: entries in, the parts of one segment out. Deterministic for the same entries and key, but for the time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+
+from filterproxy.core import membership as rows
+from filterproxy.core.bundle import Segment, Shares, join
+from filterproxy.core.membership import Facts
+from filterproxy.core.model import Action, Entry, Kind, Listing, Scope
+from filterproxy.core.names import suffixes
+
+_CODES = {
+    (Kind.DOMAIN, Scope.EXACT): rows.EXACT,
+    (Kind.DOMAIN, Scope.BELOW): rows.BELOW,
+    (Kind.DOMAIN, Scope.TREE): rows.TREE,
+    (Kind.URL, Scope.PAGE): rows.PAGE,
+    (Kind.URL, Scope.EXACT): rows.EXACT_URL,
+    (Kind.URL, Scope.PREFIX): rows.PREFIX,
+}
+_ROWS_PER_BUCKET = 8
+_MAX_BUCKET_BITS = 16
+
+_Row = tuple[str, int, Facts]
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A segment ready to be written: its header, and its parts by name. The terms are in clear."""
+
+    name: str
+    header: dict[str, Any] = field(repr=False)
+    parts: dict[str, bytes] = field(repr=False)
+    shares: Shares
+
+    @property
+    def version(self) -> str:
+        """A keyed digest of what the list says; equal versions mean equal lists."""
+        return str(self.header["version"])
+
+    def segment(self) -> Segment:
+        """Return the segment over a buffer of its own, for use in this process."""
+        return Segment.from_buffer(memoryview(join(self.header, self.parts)))
+
+
+class Counting:
+    """Counts what a list holds while its entries stream by."""
+
+    def __init__(self) -> None:
+        self.shares = Shares()
+        self._counts = dict.fromkeys(("domains", "urls", "plain_urls", "terms", "exceptions"), 0)
+
+    def add(self, entry: Entry) -> None:
+        """Count one entry."""
+        counts = self._counts
+        if entry.action is Action.ALLOW:
+            counts["exceptions"] += 1
+        elif entry.kind is Kind.DOMAIN:
+            counts["domains"] += 1
+        elif entry.kind is Kind.URL:
+            counts["urls"] += 1
+            counts["plain_urls"] += entry.scheme == "http"
+        else:
+            counts["terms"] += 1
+
+    def total(self, bad_lines: int) -> Shares:
+        """Return the counts."""
+        return Shares(**self._counts, bad_lines=bad_lines)
+
+
+def compile_segment(
+    name: str,
+    entries: Iterable[Entry],
+    key: bytes,
+    listing: Listing | None = None,
+    *,
+    loaded_at: datetime | None = None,
+    bad_lines: int = 0,
+) -> Compiled:
+    """Return the segment `name` of `entries` under the digest key. An entry that stands twice counts once."""
+    listing = listing or Listing(name)
+    spares = listing.action is Action.ALLOW
+    counting, wanted, terms = Counting(), _Rows(listing.www), dict[tuple[str, str, int], None]()
+    for entry in entries:
+        if entry.kind is Kind.KEYWORD:
+            if (term := (entry.value, entry.scope.value, entry.score)) not in terms:
+                terms[term] = None
+                counting.add(entry)
+        elif wanted.add(entry, allows=(entry.action is Action.ALLOW) is not spares):
+            counting.add(entry)
+    parts, facts = _arrays(wanted.all(), key)
+    parts["terms"] = _json(list(terms)) if terms else b""
+    version = blake2b(b"".join(parts.values()) + _json(facts), digest_size=16, key=key).hexdigest()
+    header = {
+        "name": name, "version": version, "facts": facts, "shares": _plain(counting.total(bad_lines)),
+        "loaded_at": None if loaded_at is None else loaded_at.isoformat(),
+    }  # fmt: skip
+    return Compiled(name, header, parts, counting.total(bad_lines))
+
+
+class _Rows:
+    """The rows of a segment: one per entry, one per host of URL entries, one per name above an exception."""
+
+    def __init__(self, www: bool) -> None:
+        self._www = www
+        self._rows: dict[_Row, None] = {}
+        self._hosts: dict[_Row, int] = {}
+
+    def add(self, entry: Entry, *, allows: bool) -> bool:
+        """Add an entry's rows; return False where it stood already."""
+        facts = Facts(entry.not_before, entry.not_after, entry.territories, entry.reference) if _has_facts(entry) else rows.NO_FACTS
+        code = _CODES[entry.kind, entry.scope] | (rows.ALLOWS if allows else 0) | (rows.IMPORTANT if entry.important else 0)
+        row = (entry.value, code, facts)
+        if row in self._rows:
+            return False
+        self._rows[row] = None
+        if entry.kind is Kind.URL:
+            self._add_host(_host_of(entry.value), rows.HOST | (rows.ALLOWS if allows else 0), facts)
+        elif allows:
+            for parent in suffixes(entry.value)[0 if entry.scope is Scope.BELOW else 1 :]:
+                self._rows[parent, rows.ABOVE, rows.NO_FACTS] = None
+        return True
+
+    def _add_host(self, host: str, code: int, facts: Facts) -> None:
+        spellings = [host]
+        if self._www:
+            spellings.append(host.removeprefix("www.") if host.startswith("www.") else f"www.{host}")
+        for spelling in spellings:
+            row = (spelling, code, replace(facts, reference="") if facts.reference else facts)
+            self._hosts[row] = self._hosts.get(row, 0) + 1
+
+    def all(self) -> list[_Row]:
+        """Return every row; a host's tells how many entries it is for."""
+        hosts = [(host, code, replace(facts, count=count) if count > 1 else facts) for (host, code, facts), count in self._hosts.items()]
+        return [*self._rows, *hosts]
+
+
+def _arrays(wanted: list[_Row], key: bytes) -> tuple[dict[str, bytes], list[dict[str, Any]]]:
+    count = len(wanted)
+    digests = b"".join(blake2b(text.encode("ascii"), digest_size=16, key=key).digest() for text, _, _ in wanted)
+    halves = np.frombuffer(digests, dtype="<u8").reshape(count, 2)
+    codes = np.fromiter((code | (rows.HAS_FACTS if facts != rows.NO_FACTS else 0) for _, code, facts in wanted), np.uint8, count)
+    order = np.lexsort((codes, halves[:, 1], halves[:, 0]))
+    highs = halves[order, 0]
+    bits = min(_MAX_BUCKET_BITS, max(0, (count // _ROWS_PER_BUCKET).bit_length()))
+    bounds = np.arange(1, 1 << bits, dtype=np.uint64) << np.uint64(64 - bits) if bits else np.empty(0, np.uint64)
+    offsets = np.concatenate(([0], np.searchsorted(highs, bounds), [count])).astype("<u4")
+    facts_of, numbers = _facts(wanted, order)
+    fact_rows, fact_ids = (np.array(column, "<u4") for column in (list(facts_of), list(facts_of.values())))
+    parts = {
+        "highs": highs.astype("<u8").tobytes(), "lows": halves[order, 1].astype("<u8").tobytes(),
+        "codes": codes[order].tobytes(), "offsets": offsets.tobytes(),
+        "fact_rows": fact_rows.tobytes(), "fact_ids": fact_ids.tobytes(),
+    }  # fmt: skip
+    return parts, [_fact(item) for item in numbers]
+
+
+def _facts(wanted: list[_Row], order: np.ndarray[Any, np.dtype[Any]]) -> tuple[dict[int, int], dict[Facts, int]]:
+    """Return row to number of its facts, in the order of the rows, and the distinct facts."""
+    numbers: dict[Facts, int] = {}
+    found: dict[int, int] = {}
+    if any(facts != rows.NO_FACTS for _, _, facts in wanted):
+        for at, row in enumerate(order.tolist()):
+            facts = wanted[row][2]
+            if facts != rows.NO_FACTS:
+                found[at] = numbers.setdefault(facts, len(numbers))
+    return found, numbers
+
+
+def _fact(facts: Facts) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if facts.not_before:
+        found["not_before"] = facts.not_before.isoformat()
+    if facts.not_after:
+        found["not_after"] = facts.not_after.isoformat()
+    if facts.territories:
+        found["territories"] = sorted(facts.territories)
+    if facts.reference:
+        found["reference"] = facts.reference
+    if facts.count != 1:
+        found["count"] = facts.count
+    return found
+
+
+def _has_facts(entry: Entry) -> bool:
+    return bool(entry.not_before or entry.not_after or entry.territories or entry.reference)
+
+
+def _host_of(value: str) -> str:
+    """Return the host of a URL entry's value, without its port."""
+    authority = value.partition("/")[0]
+    host, colon, port = authority.rpartition(":")
+    return host if colon and port.isdigit() else authority
+
+
+def _plain(shares: Shares) -> dict[str, int]:
+    return {name: getattr(shares, name) for name in Shares.__slots__}
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()

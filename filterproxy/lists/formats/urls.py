@@ -1,0 +1,46 @@
+"""URL lists as the IWF's: a URL a line, with or without a scheme, its host as written.
+
+A line with a query is that exact URL, a line without is that page with any query, also where it ends in `/`. A line
+for the front page is the page; the site only where the list says `root = "site"`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from filterproxy.core.model import BadLine, Entry, Kind, Scope
+from filterproxy.core.urls import MAX_DIRECTORIES, Url, canonical
+
+from .lines import Options, numbered
+
+
+def parse(lines: Iterable[bytes], options: Options) -> Iterator[Entry | BadLine]:
+    """Yield an entry or a bad line for each line that says something."""
+    for item in numbered(lines, options):
+        yield item if isinstance(item, BadLine) else _entry(*item, options)
+
+
+def _entry(number: int, text: str, options: Options) -> Entry | BadLine:
+    if any(char.isspace() for char in text):
+        return options.bad(number, "white space inside a URL", text)
+    url = canonical(text)
+    if url is None:
+        return options.bad(number, "not a URL", text)
+    if "*" in url.host:
+        return options.bad(number, "a wildcard, which this format does not have", text)
+    return entry_of(url, number, text, options)
+
+
+def entry_of(url: Url, number: int, text: str, options: Options) -> Entry | BadLine:
+    """Return the entry that a listed URL means."""
+    if url.path.count("/") > MAX_DIRECTORIES:
+        return options.bad(number, f"more than {MAX_DIRECTORIES} directories", text)
+    scheme = url.scheme if "://" in text[:12] else ""
+    if options.root_is_site and url.path == "/" and url.query is None:
+        if url.port is None:
+            return Entry(Kind.DOMAIN, url.host, Scope.EXACT, line=number, scheme=scheme)
+        return Entry(Kind.URL, f"{url.host}:{url.port}/", Scope.PREFIX, line=number, scheme=scheme)
+    port = "" if url.port is None else f":{url.port}"
+    if url.query is None:
+        return Entry(Kind.URL, f"{url.host}{port}{url.path}", Scope.PAGE, line=number, scheme=scheme)
+    return Entry(Kind.URL, f"{url.host}{port}{url.path}?{url.query}", Scope.EXACT, line=number, scheme=scheme)

@@ -1,0 +1,34 @@
+"""Where lists come from: files, for now. What is no text, too large or not to be read is a SourceError."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from filterproxy.errors import SourceError
+
+from .formats.lines import MAX_LINE
+
+MAX_BYTES = 2 * 1024**3
+"""Bytes of a source at most."""
+
+
+def lines(path: Path) -> Iterator[bytes]:
+    """Yield the lines of a file, each cut at one byte over MAX_LINE. Raises SourceError; the path is no secret."""
+    try:
+        with path.open("rb") as file:
+            facts = path.stat()
+            if not stat.S_ISREG(facts.st_mode):
+                raise SourceError(f"{path}: not a regular file")
+            if facts.st_size > MAX_BYTES:
+                raise SourceError(f"{path}: larger than {MAX_BYTES} bytes")
+            while line := file.readline(MAX_LINE + 1):
+                if b"\0" in line:
+                    raise SourceError(f"{path}: binary, not a list")
+                whole = line.endswith(b"\n")
+                yield line
+                while not whole and (rest := file.readline(MAX_LINE)):
+                    whole = rest.endswith(b"\n")
+    except OSError as exc:
+        raise SourceError(f"{path}: {exc.strerror or type(exc).__name__}") from exc

@@ -1,0 +1,127 @@
+"""The pages that stand in the place of something else: the notice, the warning, the short refusal.
+
+No page ever holds the address that was asked for, in clear. Everything it needs is inside it, and its policy
+lets it load nothing.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from datetime import datetime
+from importlib.resources import files
+from typing import Any
+from urllib.parse import quote
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from filterproxy.core.model import Listing, Verdict
+from filterproxy.settings.tables import Operator
+
+from .headers import content_policy, page_headers, style_hash
+from .language import Catalogue, catalogues, choose
+from .token import LONGEST_SUBJECT, Blocked, Sealer
+
+_LETTERS = "23456789BCDFGHJKMNPQRTVWXZ"  # no vowels and no look-alikes: no reference spells a word or is misread
+RETRY_SECONDS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole response but for its framing: whoever sends it adds Content-Length. `body` is empty for HEAD."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes = field(repr=False)
+
+
+class Notices:
+    """Makes the pages of one operator. Templates are compiled once, here; safe to use from several threads."""
+
+    def __init__(self, operator: Operator, portal_url: str, sealer: Sealer) -> None:
+        self._operator = operator
+        self._portal = portal_url.rstrip("/")
+        self._sealer = sealer
+        self._languages = catalogues("filterproxy.notice")
+        environment = Environment(
+            loader=PackageLoader("filterproxy.notice"), autoescape=True, undefined=StrictUndefined,
+            trim_blocks=True, lstrip_blocks=True, auto_reload=False,
+        )  # fmt: skip
+        self._templates = {name: environment.get_template(f"{name}.html") for name in ("block", "warning", "refused")}
+        self._style = files("filterproxy.notice").joinpath("style.css").read_text("utf-8")
+        # A browser checks form-action along redirects too; /appeal answers a token with the form itself.
+        self._policy = content_policy(style=style_hash(self._style), form_action=self._portal)
+        implementer = quote(operator.url or self._portal, safe="/:?#[]@!$&'()*+,;=%~")
+        self._blocked_by = f'<{implementer}>; rel="blocked-by"'
+
+    def block(
+        self, verdict: Verdict, subject: str, now: datetime, *, languages: str = "", head: bool = False
+    ) -> Answer:
+        """Return the notice for `verdict` on `subject` (a canonical URL or a bare host, never shown).
+
+        A fail-closed list that could not judge is 503 with Retry-After. 451 is only said where the list's basis is
+        law or court (RFC 7725). `languages` is the Accept-Language header.
+        """
+        if verdict.unavailable is not None:
+            answer = self.refused(503, languages=languages, head=head)
+            return Answer(503, (*answer.headers, ("Retry-After", str(RETRY_SECONDS))), answer.body)
+        listing = verdict.listing or Listing(id="")
+        t = choose(languages, self._languages)
+        title = t("notice.title_url" if "://" in subject else "notice.title_host")
+        reference = _reference()
+        token = "" if head else self._seal(listing, subject, now, reference)
+        body = b"" if head else self._page(
+            "block", t, title=title, listing=listing, now=now, reference=reference, token=token
+        )  # fmt: skip
+        headers = (*page_headers(self._policy, language=t.language), ("Link", self._blocked_by))
+        return Answer(_status(listing), headers, body)
+
+    def warning(
+        self, verdict: Verdict, subject: str, now: datetime, *, proceed_cookie: str | None,
+        languages: str = "", head: bool = False,
+    ) -> Answer:  # fmt: skip
+        """Return the page that asks before it shows `subject`.
+
+        `proceed_cookie` is a whole Set-Cookie value that lets the same address through when it is asked for again;
+        without it the page offers no way on. `verdict`, `subject` and `now` are taken as for `block`.
+        """
+        del verdict, subject, now  # the page says the same whatever the word was
+        t = choose(languages, self._languages)
+        body = b"" if head else self._page("warning", t, proceed=proceed_cookie is not None)
+        headers = page_headers(self._policy, language=t.language)
+        if proceed_cookie is not None:
+            headers = (*headers, ("Set-Cookie", proceed_cookie))
+        return Answer(403, headers, body)
+
+    def refused(self, status: int, reason: str = "", *, languages: str = "", head: bool = False) -> Answer:
+        """Return a short page without a token. `reason` is a fixed sentence of ours, never a part of the request."""
+        t = choose(languages, self._languages)
+        known = status if f"refused.title_{status}" in t else 500
+        title, text = t(f"refused.title_{known}"), reason or t(f"refused.text_{known}")
+        body = b"" if head else self._page("refused", t, title=title, text=text)
+        return Answer(status, page_headers(self._policy, language=t.language), body)
+
+    def _seal(self, listing: Listing, subject: str, now: datetime, reference: str) -> str:
+        """Return the token, empty where the address is too long for one: the form then asks for it."""
+        if len(subject) > LONGEST_SUBJECT:
+            return ""
+        kind = "url" if "://" in subject else "host"
+        return self._sealer.seal(Blocked(listing.id, subject, kind, now, reference))  # type: ignore[arg-type]
+
+    def _page(self, name: str, t: Catalogue, **values: Any) -> bytes:
+        page = self._templates[name].render(
+            t=t, operator=self._operator, portal=self._portal, style=self._style, **values
+        )
+        return page.encode()
+
+
+def _status(listing: Listing) -> int:
+    """Return the status that the list asks for, but never 451 without a legal demand."""
+    if listing.http_status == 451 and not listing.basis.legal_demand:
+        return 403
+    return listing.http_status
+
+
+def _reference() -> str:
+    text = "".join(secrets.choice(_LETTERS) for _ in range(8))
+    return f"{text[:4]}-{text[4:]}"

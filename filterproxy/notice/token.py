@@ -1,0 +1,104 @@
+"""What was blocked travels with the person, sealed: the edge can close a token, only control can open it.
+
+A token is HPKE (RFC 9180: X25519, HKDF-SHA256, AES-128-GCM) over JSON, padded so that its length says next to
+nothing of an address. It holds no fact about the client. It proves nothing either: whoever has the public key can
+seal, so what is opened is a claim that review judges anew.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
+
+from filterproxy.errors import TokenError
+
+LIFETIME = timedelta(days=30)
+LONGEST_SUBJECT = 8192
+"""Characters of an address that can still be sealed; it is also the longest that can be typed."""
+_BLOCK = 512
+_LONGEST_TOKEN = 16_384
+_SUITE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_128_GCM)
+_INFO = b"filterproxy notice 1"
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """A block that a person met. `at` is cut to the hour, so that a token cannot be tied to one connection."""
+
+    list_id: str
+    subject: str = field(repr=False)
+    """The canonical URL, or a bare host."""
+    kind: Literal["url", "host"]
+    at: datetime
+    reference: str
+    """A short random id that stands on the notice too."""
+
+    def __post_init__(self) -> None:
+        if len(self.subject) > LONGEST_SUBJECT or self.kind not in ("url", "host"):
+            raise ValueError("this block cannot be sealed")
+        hour = self.at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+        object.__setattr__(self, "at", hour)
+
+
+class Sealer:
+    """Seals tokens with control's public key: 32 bytes, X25519."""
+
+    def __init__(self, public_key: bytes) -> None:
+        self._key = X25519PublicKey.from_public_bytes(public_key)
+
+    def seal(self, facts: Blocked) -> str:
+        """Return a token of unreserved URL characters, between about 0.8 and 12 KiB long."""
+        text = json.dumps([facts.list_id, facts.subject, facts.kind, int(facts.at.timestamp()), facts.reference])
+        plain = text.encode()
+        padded = plain.ljust(-(-len(plain) // _BLOCK) * _BLOCK)  # JSON may end in spaces
+        return base64.urlsafe_b64encode(_SUITE.encrypt(padded, self._key, _INFO)).rstrip(b"=").decode()
+
+
+class Opener:
+    """Opens tokens with control's private keys (X25519, 32 bytes each); the first is the one in use."""
+
+    def __init__(self, private_keys: Sequence[bytes]) -> None:
+        self._keys = tuple(X25519PrivateKey.from_private_bytes(key) for key in private_keys)
+
+    def open(self, token: str, now: datetime) -> Blocked:
+        """Return what `token` holds. Raises TokenError where it is damaged, foreign, or older than 30 days."""
+        facts = _read(self._decrypt(token))
+        if not facts.at - timedelta(days=1) <= now <= facts.at + LIFETIME:
+            raise TokenError("the token has expired")
+        return facts
+
+    def _decrypt(self, token: str) -> bytes:
+        if len(token) > _LONGEST_TOKEN:
+            raise TokenError("the token is too long")
+        try:
+            sealed = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
+        except (binascii.Error, ValueError):
+            raise TokenError("the token is damaged") from None
+        for key in self._keys:
+            try:
+                return _SUITE.decrypt(sealed, key, _INFO)
+            except (InvalidTag, ValueError):
+                continue
+        raise TokenError("the token is damaged or foreign")
+
+
+def _read(plain: bytes) -> Blocked:
+    """Return the facts in `plain`. Whoever sealed them may have had a key but no manners, so all is checked."""
+    try:
+        list_id, subject, kind, at, reference = json.loads(plain)
+        if not all(isinstance(text, str) for text in (list_id, subject, kind, reference)) or not isinstance(at, int):
+            raise ValueError
+        if len(list_id) > 80 or len(reference) > 32:
+            raise ValueError
+        return Blocked(list_id, subject, kind, datetime.fromtimestamp(at, UTC), reference)
+    except (ValueError, TypeError, OverflowError, OSError, RecursionError):
+        raise TokenError("the token does not say what a token says") from None

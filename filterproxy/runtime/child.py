@@ -1,0 +1,66 @@
+"""The entry of every child process: `python -P -m filterproxy.runtime.child ROLE NAME DESCRIPTOR PARENT`.
+
+It inherits one end of a channel and nothing else. Settings, keys, sockets, counters and segments come through it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import logging
+import signal
+import socket
+import sys
+from typing import Any, Protocol, cast
+
+from . import logs, process
+from .worker import Worker, receive
+
+_UVLOOP = frozenset({"edge", "control"})  # mitmproxy's master dies on it
+
+
+class Role(Protocol):
+    """A module of this package named after its role."""
+
+    async def main(self, worker: Worker) -> None:
+        """Serve until `worker.stop` is set, then finish what was begun."""
+        ...
+
+
+def main(arguments: list[str]) -> int:
+    """Run the role named by `arguments` until the supervisor ends it."""
+    role, name, descriptor, parent = arguments
+    process.harden()
+    process.die_with(int(parent))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the supervisor says when
+    logs.set_up("info", "text", name)
+    sock = socket.socket(fileno=int(descriptor))
+    sock.set_inheritable(False)
+    with asyncio.Runner(loop_factory=_loop_factory(role)) as runner:
+        runner.run(_serve(role, name, sock))
+    return 0
+
+
+def _loop_factory(role: str) -> Any:
+    if role not in _UVLOOP:
+        return None
+    import uvloop
+
+    return uvloop.new_event_loop
+
+
+async def _serve(role: str, name: str, sock: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(logs.loop_exception)
+    async with receive(name, sock) as worker:
+        loop.add_signal_handler(signal.SIGTERM, worker.stop.set)
+        module = cast("Role", importlib.import_module(f"filterproxy.runtime.{role}"))
+        try:
+            await module.main(worker)
+        except Exception as exc:
+            logs.failed(logging.getLogger(__name__), "role_failed", exc, logging.CRITICAL)
+            raise SystemExit(1) from None
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

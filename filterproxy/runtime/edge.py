@@ -1,0 +1,20 @@
+"""The edge role: DNS, and the gateway when it comes, on one uvloop loop."""
+
+from __future__ import annotations
+
+from filterproxy import dns
+
+from .worker import Worker, now
+
+
+async def main(worker: Worker) -> None:
+    """Answer DNS on the sockets handed over, until told to stop."""
+    if not await worker.wait_for_bundle():
+        return
+    settings = worker.settings
+    resolver = dns.Resolver(settings.dns, worker.live.policy, worker.counters, now)
+    udp, tcp = worker.sockets.get("dns_udp", []), worker.sockets.get("dns_tcp", [])
+    serving = await dns.serve(resolver, udp, tcp, settings.dns)
+    worker.ready()
+    await worker.stop.wait()
+    await serving.close(settings.runtime.drain.total_seconds() * 0.8)

@@ -1,0 +1,123 @@
+"""What a role is given: settings, its keys, sockets, counters and the live policy; and how the child gets them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from filterproxy.errors import ControlError
+from filterproxy.settings import Settings
+
+from . import logs
+from .channel import Body, Channel, ChannelError
+from .counters import Counters, Layout
+from .live import Live
+
+BEAT = 5.0
+"""Seconds between two signs of life."""
+
+Command = Callable[[Body], Awaitable[Body]]
+
+
+@dataclass(frozen=True)
+class Shared:
+    """The keys that a worker has. What opens tokens or sealed entries is not among them."""
+
+    digest: bytes = field(repr=False)
+    token_public: bytes = field(repr=False)
+    mac: bytes = field(repr=False)
+
+    def to_json(self) -> dict[str, str]:
+        """Return what travels over the channel, which only these two processes hold."""
+        return {"digest": self.digest.hex(), "token_public": self.token_public.hex(), "mac": self.mac.hex()}
+
+    @classmethod
+    def from_json(cls, found: dict[str, str]) -> Shared:
+        """Return the keys that `to_json` wrote."""
+        return cls(**{name: bytes.fromhex(value) for name, value in found.items()})
+
+
+class Worker:
+    """A role's surroundings."""
+
+    def __init__(self, name: str, body: Body, fds: list[int], stop: asyncio.Event, channel: Channel) -> None:
+        """Take over what a `setup` message brought."""
+        self.name, self.stop, self.channel = name, stop, channel
+        self.settings = Settings.model_validate_json(body["settings"])
+        logs.set_up(self.settings.log.level, self.settings.log.format, name)
+        self.keys = Shared.from_json(body["keys"])
+        self.counters = Counters(Layout.of(self.settings), fds[0])
+        os.close(fds[0])
+        self.sockets: dict[str, list[socket.socket]] = {}
+        for use, fd in zip(body["sockets"], fds[1:], strict=True):
+            sock = socket.socket(fileno=fd)
+            sock.setblocking(False)
+            self.sockets.setdefault(use, []).append(sock)
+        self.live = Live(self.settings, self.keys.digest)
+        self.commands: dict[str, Command] = {}
+        """What this role answers when the supervisor asks."""
+
+    def ready(self) -> None:
+        """Tell the supervisor that this process serves."""
+        with contextlib.suppress(ChannelError):
+            self.channel.tell("ready", {})
+
+    async def wait_for_bundle(self) -> bool:
+        """Wait until there is something to judge by; False where the process is to stop before."""
+        waits = [asyncio.ensure_future(self.live.adopted.wait()), asyncio.ensure_future(self.stop.wait())]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+        return not self.stop.is_set()
+
+
+def now() -> datetime:
+    """Return the time, in UTC."""
+    return datetime.now(UTC)
+
+
+@asynccontextmanager
+async def receive(name: str, sock: socket.socket) -> AsyncIterator[Worker]:
+    """Wait for the `setup` message on `sock`, and yield the worker; its channel is served for as long."""
+    stop = asyncio.Event()
+    arrived: asyncio.Future[Worker] = asyncio.get_running_loop().create_future()
+    channel: Channel
+
+    async def handle(kind: str, body: Body, fds: list[int]) -> Body | None:
+        if kind == "setup":
+            arrived.set_result(Worker(name, body, fds, stop, channel))
+            return None
+        worker = await arrived
+        if kind == "adopt":
+            return await worker.live.adopt(body, fds)
+        for fd in fds:
+            os.close(fd)
+        if kind == "stop":
+            stop.set()
+            return None
+        command = worker.commands.get(kind)
+        if command is None:
+            raise ControlError(f"{name} does not know {kind}")
+        return await command(body)
+
+    channel = Channel(sock, handle, closed=stop.set)  # a supervisor that is gone ends us too
+    beating = asyncio.create_task(_beat(channel))
+    try:
+        yield await arrived
+    finally:
+        beating.cancel()
+        channel.close()
+
+
+async def _beat(channel: Channel) -> None:
+    """Tell that this loop still turns."""
+    with contextlib.suppress(ChannelError):
+        while True:
+            channel.tell("beat", {})
+            await asyncio.sleep(BEAT)

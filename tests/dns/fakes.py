@@ -1,0 +1,226 @@
+"""What the tests of the DNS filter share: a policy made of lists, a client's packets, and an upstream that can be lame."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from dnslib import EDNS0, QTYPE, RCODE, RR, DNSQuestion, DNSRecord, EDNSOption
+
+from filterproxy.core.bundle import Bundle
+from filterproxy.core.model import Action, DnsAnswer, Entry, Kind, Listing, Scope, Verdict
+from filterproxy.core.policy import Policy, Profile
+from filterproxy.dns.resolver import Resolver
+from filterproxy.lists.compile import compile_segment
+from filterproxy.settings.tables import Dns
+
+KEY = bytes(range(32))
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+CLIENT = "192.168.1.5"
+
+
+def tree(*hosts: str) -> list[Entry]:
+    return [Entry(Kind.DOMAIN, host, Scope.TREE) for host in hosts]
+
+
+def exact(*hosts: str) -> list[Entry]:
+    return [Entry(Kind.DOMAIN, host, Scope.EXACT) for host in hosts]
+
+
+def policy_of(*lists: tuple[Listing, Iterable[Entry]], profiles: tuple[Profile, ...] = ()) -> Policy:
+    """Return a policy over real segments; a list whose entries are None never loaded."""
+    segments = [
+        compile_segment(f"list:{listing.id}", entries, KEY, listing, loaded_at=NOW).segment()
+        for listing, entries in lists
+        if entries is not None
+    ]
+    return Policy(Bundle(segments, KEY), [listing for listing, _ in lists], profiles)
+
+
+DEFAULT = policy_of(
+    (Listing("law", dns=DnsAnswer.NXDOMAIN, ede=16, mandatory=True), tree("blocked.example")),
+    (Listing("exact", dns=DnsAnswer.NXDOMAIN, ede=15), exact("only.example")),
+    (Listing("null", dns=DnsAnswer.NULL, ede=17), tree("null.example")),
+    (Listing("nodata", dns=DnsAnswer.NODATA), tree("nodata.example")),
+    (Listing("refused", dns=DnsAnswer.REFUSED), tree("refused.example")),
+    (Listing("notice", dns=DnsAnswer.NOTICE), tree("notice.example")),
+)
+
+
+class Counts:
+    """A counter that keeps everything."""
+
+    def __init__(self) -> None:
+        self.events: Counter[str] = Counter()
+        self.verdicts: list[Verdict] = []
+
+    def verdict(self, frontend: str, verdict: Verdict) -> None:
+        assert frontend == "dns"
+        self.verdicts.append(verdict)
+
+    def event(self, name: str) -> None:
+        self.events[name] += 1
+
+
+class Clock:
+    """A clock that a test moves, in seconds."""
+
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@dataclass
+class Bench:
+    """A resolver with its surroundings."""
+
+    resolver: Resolver
+    counts: Counts
+    clock: Clock
+    policies: list[Policy]
+
+    async def ask(self, query: DNSRecord, client: str = CLIENT, *, tcp: bool = False) -> DNSRecord:
+        reply = await self.resolver.answer(bytes(query.pack()), client, tcp)
+        assert reply is not None
+        return DNSRecord.parse(reply)
+
+
+def bench(*upstreams: str, policy: Policy = DEFAULT, **settings: Any) -> Bench:
+    """Return a resolver over `policy` that asks `upstreams`; `settings` are those of the [dns] table."""
+    counts, clock, policies = Counts(), Clock(), [policy]
+    table = Dns(upstreams=upstreams or ("127.0.0.1:9",), **{"timeout": timedelta(seconds=0.3), **settings})
+    resolver = Resolver(table, lambda: policies[0], counts, lambda: NOW, clock=clock)
+    return Bench(resolver, counts, clock, policies)
+
+
+def query(name: Any, rtype: str = "A", *, edns: int | None = 1232, do: bool = False, ident: int = 4711) -> DNSRecord:
+    """Return a client's question; `edns` is its UDP size, None for a client without EDNS."""
+    record = DNSRecord(q=DNSQuestion(name, getattr(QTYPE, rtype)))
+    record.header.id = ident
+    if edns is not None:
+        record.add_ar(EDNS0(udp_len=edns, flags="do" if do else ""))
+    return record
+
+
+def ede(reply: DNSRecord) -> int | None:
+    """Return the extended error of a reply, asserting that it carries no text."""
+    for record in reply.ar:
+        if record.rtype == QTYPE.OPT:
+            for option in record.rdata:
+                if isinstance(option, EDNSOption) and option.code == 15:
+                    assert len(option.data) == 2
+                    return int.from_bytes(option.data)
+    return None
+
+
+def opt(reply: DNSRecord) -> Any:
+    """Return the OPT record of a reply, or None."""
+    found = [record for record in reply.ar if record.rtype == QTYPE.OPT]
+    assert len(found) <= 1
+    return found[0] if found else None
+
+
+Lame = Callable[[DNSRecord, bytes], "list[bytes] | None"]
+
+
+@dataclass
+class Upstream:
+    """A small real resolver on loopback, over UDP and TCP on one port.
+
+    `zone` holds text records by (name, type), or an RCODE's name. `lame` sees each UDP query and its honest reply and
+    returns the datagrams to send instead; None means the honest one. `delay` is in seconds.
+    """
+
+    zone: dict[tuple[str, str], str] = field(default_factory=dict)
+    lame: Lame | None = None
+    lame_tcp: Lame | None = None
+    delay: float = 0.0
+    udp_limit: int = 1232
+    seen: list[DNSRecord] = field(default_factory=list)
+    tcp_seen: int = 0
+    ports: set[int] = field(default_factory=set)
+    address: str = ""
+
+    async def __aenter__(self) -> Upstream:
+        for _ in range(50):
+            self._udp = socket.socket(type=socket.SOCK_DGRAM)
+            self._udp.bind(("127.0.0.1", 0))
+            port = self._udp.getsockname()[1]
+            try:
+                self._server = await asyncio.start_server(self._stream, "127.0.0.1", port)
+            except OSError:
+                self._udp.close()
+                continue
+            break
+        self._udp.setblocking(False)
+        self._tasks: set[asyncio.Task[None]] = set()
+        asyncio.get_running_loop().add_reader(self._udp.fileno(), self._readable)
+        self.address = f"127.0.0.1:{port}"
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        asyncio.get_running_loop().remove_reader(self._udp.fileno())
+        self._udp.close()
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def honest(self, asked: DNSRecord) -> bytes:
+        reply = asked.reply(aa=0)
+        name = str(asked.q.qname).lower().rstrip(".")
+        found = self.zone.get((name, QTYPE[asked.q.qtype]), "NXDOMAIN")
+        if found in {"NXDOMAIN", "SERVFAIL", "REFUSED", "FORMERR"}:
+            reply.header.rcode = getattr(RCODE, found)
+            found = ""
+        lines = found.splitlines()
+        authority = [line.removeprefix("authority ") for line in lines if line.startswith("authority ")]
+        reply.add_answer(*RR.fromZone("\n".join(line for line in lines if not line.startswith("authority "))))
+        reply.add_auth(*RR.fromZone("\n".join(authority)))
+        reply.header.ad = 1
+        return bytes(reply.pack())
+
+    def _readable(self) -> None:
+        packet, client = self._udp.recvfrom(4096)
+        task = asyncio.create_task(self._datagram(packet, client))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _datagram(self, packet: bytes, client: Any) -> None:
+        asked = DNSRecord.parse(packet)
+        self.seen.append(asked)
+        self.ports.add(client[1])
+        await asyncio.sleep(self.delay)
+        reply = self.honest(asked)
+        if len(reply) > self.udp_limit:
+            reply = bytearray(asked.reply(aa=0).pack())
+            reply[2] |= 2
+        lame = self.lame(asked, bytes(reply)) if self.lame else None
+        for datagram in [bytes(reply)] if lame is None else lame:
+            self._udp.sendto(datagram, client)
+
+    async def _stream(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            packet = await reader.readexactly(int.from_bytes(await reader.readexactly(2)))
+            self.tcp_seen += 1
+            asked = DNSRecord.parse(packet)
+            reply = self.honest(asked)
+            lame = self.lame_tcp(asked, reply) if self.lame_tcp else None
+            for message in [reply] if lame is None else lame:
+                writer.write(len(message).to_bytes(2) + message)
+                await writer.drain()
+            await reader.read()
+        except (OSError, EOFError):
+            pass
+        finally:
+            writer.close()
+
+
+__all__ = ["CLIENT", "DEFAULT", "NOW", "Action", "Bench", "Clock", "Counts", "Upstream", "bench", "ede", "exact", "opt", "policy_of", "query", "tree"]  # fmt: skip

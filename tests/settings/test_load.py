@@ -1,0 +1,88 @@
+"""A configuration is used whole or not at all, and one line says why not."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from filterproxy.errors import ConfigError
+from filterproxy.settings import Settings, load, load_text
+
+LIST = '[[lists]]\nid = "a"\nsource = "a.urls"\nformat = "urls"\n'
+
+
+def test_an_empty_file_is_a_configuration():
+    """Every table has defaults."""
+    assert load_text("") == Settings()
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "reason"),
+    [
+        ("[dns]\nlisten_on = 1", "dns.listen_on", "unknown key"),
+        ("[dsn]", "dsn", "unknown key"),
+        ('[dns]\nlisten = ["53"]', "dns.listen.0", "ADDRESS:PORT"),
+        ('[dns]\nlisten = ["::1:53"]', "dns.listen.0", "ADDRESS:PORT"),
+        ('[dns]\nclients = ["home"]', "dns.clients.0", "a network such as"),
+        ('[dns]\ntimeout = "soon"', "dns.timeout", "a duration such as"),
+        ("[dns]\ntimeout = true", "dns.timeout", "a duration such as"),
+        ("[dns]\nblock_ttl = 3600", "dns.block_ttl", "less than or equal to 60"),
+        ('[portal]\nurl = "notice.example/page"', "portal.url", "an origin such as"),
+        ('[operator]\ncountry = "Atlantis"', "operator.country", "match pattern"),
+        (LIST + LIST, "", "the id a stands twice"),
+        (LIST + "http_status = 451", "lists.0", "only for basis law or court"),
+        (LIST + "mandatory = true\nopt_out = true", "lists.0", "no opt_out"),
+        (LIST + 'action = "flag"', "lists.0", "only keyword lists flag or warn"),
+        (LIST + 'action = "inspect"', "lists.0.action", "block, allow, flag or warn"),
+        (LIST.replace('"urls"', '"zip"'), "lists.0.format", "urls"),
+        ('[[profiles]]\nid = "p"\nlists = ["b"]', "", "there is no list b"),
+        ("[dns", "", "not TOML"),
+    ],
+)
+def test_a_mistake_is_named_with_its_key_in_one_line(text, key, reason):
+    """The operator reads the key and the reason, on one line."""
+    with pytest.raises(ConfigError) as caught:
+        load_text(text)
+    message = str(caught.value)
+    assert message.startswith(key)
+    assert reason in message
+    assert "\n" not in message
+
+
+@given(st.text(max_size=300))
+def test_any_text_is_settings_or_a_configuration_error(text):
+    """Whatever stands in the file, it is used or refused, never a traceback."""
+    try:
+        load_text(text)
+    except ConfigError as error:
+        assert "\n" not in str(error)
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path):
+    """A missing, binary or unreadable file is one line with its path."""
+    with pytest.raises(ConfigError, match=r"missing\.toml"):
+        load(tmp_path / "missing.toml")
+    binary = tmp_path / "binary.toml"
+    binary.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match=r"binary\.toml: not UTF-8"):
+        load(binary)
+
+
+@pytest.mark.parametrize(
+    ("basis", "status", "ede"), [("law", 451, 16), ("court", 451, 16), ("voluntary", 403, 15), ("subscriber", 403, 17)]
+)
+def test_status_and_ede_follow_the_basis_unless_said(basis, status, ede):
+    """451 and 16 are said only of legal demands (RFC 7725, RFC 8914)."""
+    listing = load_text(LIST + f'basis = "{basis}"').listings[0]
+    assert (listing.http_status, listing.ede) == (status, ede)
+    assert load_text(LIST + f'basis = "{basis}"\nhttp_status = 404\nede = 15').listings[0].http_status == 404
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("30s", 30), ("15 m", 900), ("12h", 43200), ("7d", 604800), ("2w", 1209600)]
+)
+def test_durations_are_written_as_people_write_them(text, seconds):
+    """A number with a unit, or plain seconds."""
+    assert load_text(f'[dns]\ntimeout = "{text}"').dns.timeout.total_seconds() == seconds
+    assert load_text(f"[dns]\ntimeout = {seconds}").dns.timeout.total_seconds() == seconds
