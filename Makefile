@@ -7,8 +7,8 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
-# No byte of what is installed comes from elsewhere than the lock says; pip's own chatter is left out.
-PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
+# pip says what failed and nothing else.
+PIP := $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check --no-input
 
 help: ## List what can be made
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16

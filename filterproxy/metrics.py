@@ -32,7 +32,7 @@ class ListState:
     loaded_at: float | None
     """Unix time; None for a list that never loaded."""
     refused: int
-    """How often its source could not be read or was refused."""
+    """How often its source could not be read or was refused. It never falls."""
     stale: bool
     """Whether it never loaded or is older than its `max_age`."""
 

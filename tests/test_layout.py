@@ -30,31 +30,31 @@ def sources() -> list[str]:
     return sorted(str(path) for path in found if path.name != "__init__.py" and "migrations" not in path.parts)
 
 
-def tests() -> list[Path]:
+def cases() -> list[Path]:
     """Return the files of tests, relative to their folder."""
     return sorted(path.relative_to(TESTS) for path in TESTS.rglob("test_*.py"))
 
 
 def test_every_test_file_stands_where_its_module_stands():
     """tests/core/test_urls.py is about filterproxy/core/urls.py, and so on."""
-    mirrored = [path for path in tests() if path.parts[0] not in BESIDE and str(path) not in OF_THE_HOUSE]
+    mirrored = [path for path in cases() if path.parts[0] not in BESIDE and str(path) not in OF_THE_HOUSE]
     lost = [path for path in mirrored if not (PACKAGE / path.parent / path.name.removeprefix("test_")).is_file()]
     assert [str(path) for path in lost] == []
 
 
 def test_every_module_has_its_test_or_a_reason():
     """A module without a test beside it says where else it is tested."""
-    known = {str(path.parent / path.name.removeprefix("test_")) for path in tests()}
+    known = {str(path.parent / path.name.removeprefix("test_")) for path in cases()}
     assert [name for name in sources() if name not in known and name not in ELSEWHERE] == []
     assert [name for name in ELSEWHERE if name not in sources() or name in known] == []
 
 
-@pytest.mark.parametrize("path", tests(), ids=str)
+@pytest.mark.parametrize("path", cases(), ids=str)
 def test_every_test_states_its_promise(path):
     """One docstring a test: what the reader may rely on while it is green."""
     tree = ast.parse((TESTS / path).read_text())
-    cases = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
-    assert [node.name for node in cases if node.name.startswith("test_") and not ast.get_docstring(node)] == []
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    assert [node.name for node in functions if node.name.startswith("test_") and not ast.get_docstring(node)] == []
 
 
 @pytest.mark.parametrize("name", sources())

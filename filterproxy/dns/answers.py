@@ -11,7 +11,7 @@ import struct
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from dnslib import AAAA, EDNS0, QTYPE, RR, SOA, A, DNSBuffer, DNSHeader, DNSLabel, DNSQuestion, DNSRecord, EDNSOption
+from dnslib import AAAA, EDNS0, RD, SOA, A, DNSBuffer, EDNSOption
 
 from filterproxy.core.model import DnsAnswer
 
@@ -70,7 +70,7 @@ def blocked(query: Query, verdict: Verdict, ttl: int, notice: Sequence[Address],
         if addresses:
             return _ours(query, wire.NOERROR, answer=addresses, ede=ede)
     denied = how is DnsAnswer.NXDOMAIN and asked and found.covers_below
-    return _ours(query, wire.NXDOMAIN if denied else wire.NOERROR, authority=[_soa(query, ttl)], ede=ede)
+    return _ours(query, wire.NXDOMAIN if denied else wire.NOERROR, authority=[_soa(ttl)], ede=ede)
 
 
 def relayed(query: Query, answer: Answer, age: int) -> bytes:
@@ -96,14 +96,10 @@ def fitted(query: Query, reply: bytes, *, tcp: bool) -> bytes:
 @lru_cache(maxsize=64)
 def opt_record(*, do: bool, ede: int | None = None, extended: int = 0) -> bytes:
     """Return our OPT record, packed. `extended` are the upper bits of the response code."""
-    buffer = DNSBuffer()
-    _opt(do=do, ede=ede, extended=extended).pack(buffer)
-    return bytes(buffer.data)
-
-
-def _opt(*, do: bool, ede: int | None, extended: int) -> EDNS0:
     options = [] if ede is None else [EDNSOption(15, struct.pack("!H", ede))]
-    return EDNS0(flags="do" if do else "", ext_rcode=extended, udp_len=UDP_SIZE, opts=options)
+    buffer = DNSBuffer()
+    EDNS0(flags="do" if do else "", ext_rcode=extended, udp_len=UDP_SIZE, opts=options).pack(buffer)
+    return bytes(buffer.data)
 
 
 def _flags(query: Query, rcode: int) -> int:
@@ -114,31 +110,40 @@ def _ours(
     query: Query,
     rcode: int,
     *,
-    answer: Sequence[RR] = (),
-    authority: Sequence[RR] = (),
+    answer: Sequence[bytes] = (),
+    authority: Sequence[bytes] = (),
     ede: int | None = None,
     flags: int = 0,
 ) -> bytes:
     """Return a reply of our own making. A response code above 15 needs a query with EDNS."""
-    record = DNSRecord(
-        DNSHeader(id=query.id, bitmap=_flags(query, rcode) | flags),
-        q=DNSQuestion(DNSLabel(query.labels), query.qtype, query.qclass),
-        rr=list(answer),
-        auth=list(authority),
-    )
-    if query.edns is not None:
-        record.add_ar(_opt(do=query.do, ede=ede, extended=rcode >> 4))
-    return bytes(record.pack())
+    opt = opt_record(do=query.do, ede=ede, extended=rcode >> 4) if query.edns is not None else b""
+    header = wire.HEADER.pack(
+        query.id, _flags(query, rcode) | flags, 1, len(answer), len(authority), bool(opt)
+    )  # fmt: skip
+    return b"".join((header, query.question, *answer, *authority, opt))
 
 
-def _records(query: Query, addresses: Sequence[Address], ttl: int) -> list[RR]:
-    """Return those of `addresses` that answer the question's type."""
-    version, data = {wire.A: (4, A), wire.AAAA: (6, AAAA)}.get(query.qtype, (0, A))
-    owner = DNSLabel(query.labels)
-    return [RR(owner, query.qtype, ttl=ttl, rdata=data(str(item))) for item in addresses if item.version == version]
+def _records(query: Query, addresses: Sequence[Address], ttl: int) -> list[bytes]:
+    """Return those of `addresses` that answer the question's type, as records of the name asked for."""
+    version = {wire.A: 4, wire.AAAA: 6}.get(query.qtype)
+    return [_address(item, ttl) for item in addresses if item.version == version]
 
 
-def _soa(query: Query, ttl: int) -> RR:
+@lru_cache(maxsize=256)
+def _address(address: Address, ttl: int) -> bytes:
+    if address.version == 4:
+        return _asked_name(wire.A, ttl, A(str(address)))
+    return _asked_name(wire.AAAA, ttl, AAAA(str(address)))
+
+
+@lru_cache(maxsize=64)
+def _soa(ttl: int) -> bytes:
     """Return the SOA that says how long a denial may be kept (RFC 2308); its names are those of RFC 6303."""
-    times = (1, 3600, 1200, 604_800, ttl)
-    return RR(DNSLabel(query.labels), QTYPE.SOA, ttl=ttl, rdata=SOA("localhost.", "nobody.invalid.", times))
+    return _asked_name(wire.SOA, ttl, SOA("localhost.", "nobody.invalid.", (1, 3600, 1200, 604_800, ttl)))
+
+
+def _asked_name(rtype: int, ttl: int, data: RD) -> bytes:
+    """Return a packed record of the name asked for: its owner points to the question, wherever that is the first."""
+    buffer = DNSBuffer()
+    data.pack(buffer)
+    return b"\xc0\x0c" + struct.pack("!HHIH", rtype, wire.IN, ttl, len(buffer.data)) + bytes(buffer.data)

@@ -18,7 +18,7 @@ from filterproxy.settings.base import split_address
 
 from .parts import Parts
 
-_HOST = re.compile(r"[^\s/\\?#@]+")
+_HOST = re.compile(r"[^\x00-\x20\x7f-\U0010ffff/\\?#@]+")
 
 
 class OwnHost:

@@ -97,6 +97,8 @@ def subject_of(address: str) -> str | None:
     url = urls.canonical(text)
     if url is None or url.scheme not in ("http", "https") or re.search(r"\s", text):
         return None
+    if "@" in text.partition("/")[0]:
+        return None  # an e-mail address
     if "." not in url.host and not names.is_address(url.host):
         return None
     return url.text if len(url.text) <= SUBJECT_LIMIT else None

@@ -41,6 +41,18 @@ def bundle(state: Path, timeout: float = 10.0) -> tuple[dict[str, Any], dict[str
             os.close(fd)
 
 
+def runs(state: Path) -> bool:
+    """Return whether a product listens on the state folder `state`; also where this user may not ask it."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        try:
+            sock.connect(str(state / SOCKET))
+        except (FileNotFoundError, ConnectionRefusedError):
+            return False
+        except OSError:
+            return True
+        return True
+
+
 def _exchange(state: Path, request: dict[str, Any], timeout: float) -> tuple[dict[str, Any], list[int]]:
     fds: list[int] = []
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:

@@ -29,7 +29,7 @@ _NO_LOGIN = 0xFFFFFFFF
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer, with descriptors that stay the sender's."""
+    """An answer, with descriptors that are closed once they are sent."""
 
     body: dict[str, Any]
     fds: Sequence[int] = ()
@@ -74,7 +74,11 @@ async def _client(sock: socket.socket, by: str, answer: Answer) -> None:
             reply = await _reply(line, by, answer)
             data = json.dumps(reply.body, separators=(",", ":"), default=str).encode() + b"\n"
             # Descriptors ride on the first byte; the socket's buffer is empty then, for each answer is awaited.
-            sent = socket.send_fds(sock, [data[:1]], list(reply.fds), socket.MSG_NOSIGNAL) if reply.fds else 0
+            try:
+                sent = socket.send_fds(sock, [data[:1]], list(reply.fds), socket.MSG_NOSIGNAL) if reply.fds else 0
+            finally:
+                for fd in reply.fds:
+                    os.close(fd)
             await asyncio.wait_for(loop.sock_sendall(sock, data[sent:]), _IDLE)
     except (OSError, TimeoutError):
         return

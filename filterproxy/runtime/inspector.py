@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from filterproxy import inspection
-from filterproxy.notice import Notices, Sealer
+from filterproxy.notice.render import Notices
+from filterproxy.notice.token import Sealer
 
 from .worker import Worker, now
 

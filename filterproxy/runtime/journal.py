@@ -1,7 +1,8 @@
 """What was counted on each day, kept on disk: a file a day below state/journal, replaced whole every few seconds.
 
 Counts only: a list's id, a frontend, an outcome and a number. Each file also tells how much of it the store has
-taken, so that a store that was away gets the rest later. A full disk is told once, counted, and harms nothing else.
+taken, and what is on its way there under which batch name: so a store that was away gets the rest later, and nothing
+twice, whoever dies in between. A full disk is told once, counted, and harms nothing else.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Iterable
+import secrets
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
@@ -21,14 +22,20 @@ from .logs import failed
 _log = logging.getLogger(__name__)
 _KEEP = timedelta(days=35)
 
-DayRow = tuple[date, str, str, str, int]
-"""A day (UTC), a list's id, a frontend, an outcome, and how often."""
+@dataclass(frozen=True)
+class Batch:
+    """What goes to the store at once: counts of one day, under a name by which the store knows them again."""
+
+    name: str
+    day: date
+    rows: dict[Row, int]
 
 
 @dataclass
 class _Day:
     counted: dict[Row, int] = field(default_factory=dict)
     stored: dict[Row, int] = field(default_factory=dict)
+    outgoing: Batch | None = None
     dirty: bool = False
 
 
@@ -78,16 +85,24 @@ class Journal:
                 _log.info("journal_written_again")
             self.failing = False
 
-    def pending(self) -> list[DayRow]:
-        """Return what the store has not taken yet."""
-        return [(when, *row, more) for when, day in self._days.items() for row, more in _rest(day).items()]
+    def pending(self) -> int:
+        """Return how many counts the store has not taken yet."""
+        return sum(sum(_rest(day).values()) for day in self._days.values())
 
-    def stored(self, rows: Iterable[DayRow]) -> None:
-        """Note that the store has taken `rows`."""
-        for when, list_id, frontend, outcome, more in rows:
-            day, row = self._days[when], (list_id, frontend, outcome)
-            day.stored[row] = day.stored.get(row, 0) + more
-            day.dirty = True
+    def outgoing(self) -> list[Batch]:
+        """Return what is to go to the store. Write the journal before sending it, or it could count twice."""
+        for when, day in self._days.items():
+            if day.outgoing is None and (rows := _rest(day)):
+                day.outgoing = Batch(secrets.token_hex(16), when, rows)
+                day.dirty = True
+        return [day.outgoing for day in self._days.values() if day.outgoing is not None]
+
+    def stored(self, batch: Batch) -> None:
+        """Note that the store has taken `batch`."""
+        day = self._days[batch.day]
+        for row, value in batch.rows.items():
+            day.stored[row] = day.stored.get(row, 0) + value
+        day.outgoing, day.dirty = None, True
 
     def totals(self, today: date) -> dict[Row, int]:
         """Return what was counted on the day `today`, over restarts."""
@@ -96,8 +111,9 @@ class Journal:
     def _read(self, path: Path) -> None:
         try:
             found = json.loads(path.read_bytes())
-            day = _Day(_rows(found["counted"]), _rows(found["stored"]))
-            self._days[date.fromisoformat(path.stem)] = day
+            when = date.fromisoformat(path.stem)
+            batch = Batch(str(found["batch"]), when, _rows(found["outgoing"])) if found["batch"] else None
+            self._days[when] = _Day(_rows(found["counted"]), _rows(found["stored"]), batch)
         except (OSError, ValueError, KeyError, TypeError) as exc:
             failed(_log, "journal_file_damaged", exc, logging.WARNING, day=path.stem)
             path.replace(path.with_suffix(".damaged"))
@@ -105,8 +121,10 @@ class Journal:
     def _replace(self, path: Path, when: date, day: _Day) -> None:
         text = json.dumps({
             "day": when.isoformat(),
-            "counted": [[*row, value] for row, value in sorted(day.counted.items())],
-            "stored": [[*row, value] for row, value in sorted(day.stored.items())],
+            "counted": as_lists(day.counted),
+            "stored": as_lists(day.stored),
+            "batch": day.outgoing.name if day.outgoing else "",
+            "outgoing": as_lists(day.outgoing.rows) if day.outgoing else [],
         })  # fmt: skip
         fresh = path.with_suffix(".new")
         try:
@@ -122,6 +140,11 @@ class Journal:
 
 def _rest(day: _Day) -> dict[Row, int]:
     return {row: value - day.stored.get(row, 0) for row, value in day.counted.items() if value > day.stored.get(row, 0)}
+
+
+def as_lists(rows: dict[Row, int]) -> list[list[Any]]:
+    """Return counts as JSON holds them: list, frontend, outcome, count."""
+    return [[*row, value] for row, value in sorted(rows.items())]
 
 
 def _rows(found: list[list[Any]]) -> dict[Row, int]:

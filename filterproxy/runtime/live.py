@@ -27,8 +27,8 @@ class Live:
         self._settings, self._key = settings, digest_key
         self._segments: dict[str, Segment] = {}
         self._lock = asyncio.Lock()
-        self.manifest = publish.Manifest.empty()
-        self._policy = publish.policy_of(settings, self.manifest, {}, digest_key)
+        self.manifest = publish.Manifest(0)
+        self._policy = publish.policy_of(settings, (), digest_key, 0, {})
         self.adopted = asyncio.Event()
         """Set once the supervisor has handed over a bundle, were it an empty one."""
 
@@ -43,7 +43,7 @@ class Live:
         """
         async with self._lock:
             try:
-                manifest = publish.Manifest.from_json(body["manifest"])
+                manifest = publish.Manifest.from_dict(body["manifest"])
                 policy, segments = await asyncio.to_thread(self._build, manifest, body["files"], fds)
             finally:
                 for fd in fds:
@@ -62,4 +62,5 @@ class Live:
             segments = {part.file: held[part.file] for part in manifest.parts}
         except KeyError as exc:
             raise SegmentError("a segment of the bundle is missing") from exc
-        return publish.policy_of(self._settings, manifest, segments, self._key), segments
+        policy = publish.policy_of(self._settings, segments.values(), self._key, manifest.generation, manifest.loaded())
+        return policy, segments

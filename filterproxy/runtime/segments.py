@@ -20,7 +20,7 @@ class Segments:
 
     def __init__(self, state: Path, keys: Keys) -> None:
         """Hold nothing yet."""
-        self._state, self._keys = state, keys
+        self._folder, self._key = publish.bundle_folder(state), keys.patterns
         self._fds: dict[str, int] = {}
         self.manifest: publish.Manifest | None = None
         self.there = asyncio.Event()
@@ -37,7 +37,7 @@ class Segments:
 
     async def load_last_good(self) -> None:
         """Put in force what lies on disk from an earlier run, if anything does. Raises SegmentError."""
-        manifest = await asyncio.to_thread(publish.open_manifest, self._state)
+        manifest = await asyncio.to_thread(publish.load, self._folder)
         if manifest is not None:
             await self.load(manifest)
 
@@ -47,7 +47,7 @@ class Segments:
         fresh: dict[str, int] = {}
         try:
             for file in wanted.keys() - self._fds.keys():
-                fresh[file] = await asyncio.to_thread(self._open, file)
+                fresh[file] = await asyncio.to_thread(self._open, wanted[file])
         except BaseException:
             _close(fresh)
             raise
@@ -57,8 +57,8 @@ class Segments:
         self.there.set()
         _close(old)
 
-    def _open(self, file: str) -> int:
-        return sealed("segment", [publish.opened_segment(self._state, file, self._keys)])
+    def _open(self, part: publish.Part) -> int:
+        return sealed("segment", [publish.opened_segment(self._folder, part, self._key)])
 
 
 def _close(fds: dict[str, int]) -> None:

@@ -106,7 +106,11 @@ async def receive(name: str, sock: socket.socket) -> AsyncIterator[Worker]:
             raise ControlError(f"{name} does not know {kind}")
         return await command(body)
 
-    channel = Channel(sock, handle, closed=stop.set)  # a supervisor that is gone ends us too
+    def closed() -> None:  # a supervisor that is gone ends us too
+        stop.set()
+        arrived.cancel()
+
+    channel = Channel(sock, handle, closed=closed)
     beating = asyncio.create_task(_beat(channel))
     try:
         yield await arrived

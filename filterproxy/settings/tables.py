@@ -123,6 +123,8 @@ class Inspection(Table):
     """Which https hosts are opened: those where URLs of lists with `https = "inspect"` live, all, or none."""
     body_limit: int = Field(default=0, ge=0)
     """Bytes of a body kept in memory before it is streamed. 0 streams at once."""
+    upstream_ca: Path | None = None
+    """A PEM file of the authorities that origins are checked against. Unset: those that browsers trust (certifi)."""
 
 
 class Portal(Table):

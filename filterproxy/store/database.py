@@ -116,7 +116,7 @@ def _engine(text: str) -> tuple[Engine, Path | None]:
     try:
         url = make_url(text)
         kind = url.get_backend_name()
-    except SQLAlchemyError:
+    except (SQLAlchemyError, ValueError):
         raise StoreError("store.url is not an SQLAlchemy URL") from None  # the message would repeat its password
     if kind == "sqlite":
         return _sqlite(url)

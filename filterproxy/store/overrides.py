@@ -42,33 +42,53 @@ class Overrides:
     ) -> OverrideRow:
         """Keep an override that `by` proposes and thereby approves, and return it.
 
-        It is in force at once unless the list needs a second person. Raises MoveError where the rules of
-        core.appeals forbid it or there is no such appeal, and StoreError; nothing was kept then.
+        It is in force at once unless the list needs a second person. Raises as `add_overrides`.
         """
-        rules.check_override(listing, reference, expires_at, now)
+        return self.add_overrides(
+            [(listing, entry)],
+            by=by,
+            reason=reason,
+            expires_at=expires_at,
+            now=now,
+            reference=reference,
+            receipt=receipt,
+        )[0]
+
+    def add_overrides(
+        self,
+        what: Sequence[tuple[Listing, Entry]],
+        *,
+        by: str,
+        reason: str,
+        expires_at: datetime,
+        now: datetime,
+        reference: str = "",
+        receipt: str | None = None,
+    ) -> tuple[OverrideRow, ...]:
+        """Keep an override for each list and entry, all of them or none, as `add_override` does for one.
+
+        Raises MoveError where the rules of core.appeals forbid one or there is no such appeal, and StoreError;
+        nothing was kept then.
+        """
+        for listing, _ in what:
+            rules.check_override(listing, reference, expires_at, now)
         name = rules.check_approval(by, ())
-        key, number = secrets.token_hex(8), None if receipt is None else rules.canonical_receipt(receipt)
+        number = None if receipt is None else rules.canonical_receipt(receipt)
+        shared = {"created_at": now, "expires_at": expires_at, "receipt": number, "revoked_by": ""}
+        made: list[OverrideRow] = []
         with self._database.writing() as connection:
             if receipt is not None and not _is_appeal(connection, number):
                 raise MoveError("there is no appeal with this receipt number")
-            connection.execute(
-                insert(overrides).values(
-                    id=key,
-                    list_id=listing.id,
-                    entry=self._sealing.seal("overrides.entry", key, _to_json(entry)),
-                    reason=self._sealing.seal("overrides.reason", key, reason),
-                    reference=self._sealing.seal("overrides.reference", key, reference.strip()),
-                    needed=rules.approvals_needed(listing),
-                    receipt=number,
-                    created_at=now,
-                    expires_at=expires_at,
-                    revoked_by="",
-                )
-            )
-            _approve(connection, key, name, now)
-            return self._one_override(connection, key)
+            for listing, entry in what:
+                key = secrets.token_hex(8)
+                sealed = self._sealed(key, entry=_to_json(entry), reason=reason, reference=reference.strip())
+                row = {"id": key, "list_id": listing.id, "needed": rules.approvals_needed(listing)}
+                connection.execute(insert(overrides).values(**row, **sealed, **shared))
+                _approve(connection, key, name, now)
+                made.append(self._one_override(connection, key))
+        return tuple(made)
 
-    def approve_override(self, id: str, by: str, now: datetime) -> OverrideRow:  # noqa: A002
+    def approve_override(self, id: str, by: str, now: datetime) -> OverrideRow:
         """Add a person's approval and return the override.
 
         Raises MoveError where that person approved already, where it has all it needs, has expired or was
@@ -83,7 +103,7 @@ class Overrides:
             _approve(connection, id, rules.check_approval(by, row.approved_by), now)
             return self._one_override(connection, id)
 
-    def revoke_override(self, id: str, now: datetime, *, by: str = "") -> OverrideRow:  # noqa: A002
+    def revoke_override(self, id: str, now: datetime, *, by: str = "") -> OverrideRow:
         """End an override now and return it; one that was revoked before keeps its time.
 
         Raises MoveError where there is none, and StoreError.
@@ -103,9 +123,11 @@ class Overrides:
         """Return the overrides that wait for another person's approval."""
         return [row for row in self._select_overrides(_unexpired(now)) if not row.approved]
 
-    def override_rows(self) -> list[OverrideRow]:
-        """Return every override there ever was, the oldest first."""
-        return self._select_overrides(true())
+    def override_rows(self, receipt: str | None = None) -> list[OverrideRow]:
+        """Return every override there ever was, or those that grant one appeal, the oldest first."""
+        if receipt is None:
+            return self._select_overrides(true())
+        return self._select_overrides(overrides.c.receipt == rules.canonical_receipt(receipt))
 
     def _select_overrides(self, where: ColumnElement[bool]) -> list[OverrideRow]:
         with self._database.reading() as connection:
@@ -133,6 +155,9 @@ class Overrides:
     def _locked_override(self, connection: Connection, key: str) -> OverrideRow:
         connection.execute(select(overrides.c.id).where(overrides.c.id == key).with_for_update())
         return self._one_override(connection, key)
+
+    def _sealed(self, key: str, **texts: str) -> dict[str, bytes]:
+        return {name: self._sealing.seal(f"overrides.{name}", key, text) for name, text in texts.items()}
 
     def _override_row(self, rows: Sequence[Row[Any]]) -> OverrideRow:
         row = rows[0]

@@ -38,7 +38,11 @@ class Store(Appeals, Overrides, Totals):
     def open(cls, url: str, column_key: bytes) -> Self:
         """Return the store, its database there, up to date and sealed under this key. Raises StoreError."""
         store = cls(url, column_key)
-        store.prepare()
+        try:
+            store.prepare()
+        except StoreError:
+            store.close()
+            raise
         return store
 
     def prepare(self) -> None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
 
-from sqlalchemy import Connection, Insert, delete, select
+from sqlalchemy import Connection, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from filterproxy.core.totals import Total
@@ -66,10 +65,9 @@ def _first_time(connection: Connection, batch: str) -> bool:
     """Note the batch; False where it was noted before."""
     now = datetime.now(UTC)
     connection.execute(delete(total_batches).where(total_batches.c.at < now - _REMEMBERED))
-    statement: Insert
-    values: dict[str, Any] = {"id": batch, "at": now}
+    values = {"id": batch, "at": now}
     if connection.dialect.name == "postgresql":
-        statement = postgresql.insert(total_batches).values(**values).on_conflict_do_nothing()
-    else:
-        statement = sqlite.insert(total_batches).values(**values).on_conflict_do_nothing()
-    return connection.execute(statement).rowcount == 1
+        noted = postgresql.insert(total_batches).values(**values).on_conflict_do_nothing()
+        return connection.scalar(noted.returning(total_batches.c.id)) is not None
+    note = sqlite.insert(total_batches).values(**values).on_conflict_do_nothing()
+    return connection.scalar(note.returning(total_batches.c.id)) is not None

@@ -1,4 +1,4 @@
-"""What the tests of the DNS filter share: a policy made of lists, a client's packets, and an upstream that can be lame."""
+"""What the tests of the DNS filter share: policies, a client's packets, and an upstream that can be lame."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Self
 
 from dnslib import EDNS0, QTYPE, RCODE, RR, DNSQuestion, DNSRecord, EDNSOption
 
 from filterproxy.core.bundle import Bundle
-from filterproxy.core.model import Action, DnsAnswer, Entry, Kind, Listing, Scope, Verdict
+from filterproxy.core.model import DnsAnswer, Entry, Kind, Listing, Scope, Verdict
 from filterproxy.core.policy import Policy, Profile
 from filterproxy.dns.resolver import Resolver
 from filterproxy.lists.compile import compile_segment
@@ -32,7 +32,7 @@ def exact(*hosts: str) -> list[Entry]:
     return [Entry(Kind.DOMAIN, host, Scope.EXACT) for host in hosts]
 
 
-def policy_of(*lists: tuple[Listing, Iterable[Entry]], profiles: tuple[Profile, ...] = ()) -> Policy:
+def policy_of(*lists: tuple[Listing, Iterable[Entry] | None], profiles: tuple[Profile, ...] = ()) -> Policy:
     """Return a policy over real segments; a list whose entries are None never loaded."""
     segments = [
         compile_segment(f"list:{listing.id}", entries, KEY, listing, loaded_at=NOW).segment()
@@ -148,18 +148,11 @@ class Upstream:
     ports: set[int] = field(default_factory=set)
     address: str = ""
 
-    async def __aenter__(self) -> Upstream:
-        for _ in range(50):
-            self._udp = socket.socket(type=socket.SOCK_DGRAM)
-            self._udp.bind(("127.0.0.1", 0))
-            port = self._udp.getsockname()[1]
-            try:
-                self._server = await asyncio.start_server(self._stream, "127.0.0.1", port)
-            except OSError:
-                self._udp.close()
-                continue
-            break
-        self._udp.setblocking(False)
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._stream, "127.0.0.1", 0)
+        port = self._server.sockets[0].getsockname()[1]
+        self._udp = socket.socket(type=socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        self._udp.bind(("127.0.0.1", port))
         self._tasks: set[asyncio.Task[None]] = set()
         asyncio.get_running_loop().add_reader(self._udp.fileno(), self._readable)
         self.address = f"127.0.0.1:{port}"
@@ -200,10 +193,11 @@ class Upstream:
         await asyncio.sleep(self.delay)
         reply = self.honest(asked)
         if len(reply) > self.udp_limit:
-            reply = bytearray(asked.reply(aa=0).pack())
-            reply[2] |= 2
-        lame = self.lame(asked, bytes(reply)) if self.lame else None
-        for datagram in [bytes(reply)] if lame is None else lame:
+            cut = asked.reply(aa=0)
+            cut.header.tc = 1
+            reply = bytes(cut.pack())
+        lame = self.lame(asked, reply) if self.lame else None
+        for datagram in [reply] if lame is None else lame:
             self._udp.sendto(datagram, client)
 
     async def _stream(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -221,6 +215,3 @@ class Upstream:
             pass
         finally:
             writer.close()
-
-
-__all__ = ["CLIENT", "DEFAULT", "NOW", "Action", "Bench", "Clock", "Counts", "Upstream", "bench", "ede", "exact", "opt", "policy_of", "query", "tree"]  # fmt: skip

@@ -1,0 +1,143 @@
+"""The composition root: settings in, the running product out. addons/http_filter.py is its second door."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filterproxy.errors import ConfigError, SecretError
+from filterproxy.keys import Keys
+from filterproxy.settings import Settings, load
+
+if TYPE_CHECKING:
+    from filterproxy.core.model import Verdict
+    from filterproxy.core.policy import Policy
+    from filterproxy.inspection import HttpFilter
+    from filterproxy.runtime.process import User
+
+ROLES = frozenset({"control", "edge", "inspector"})
+
+
+def run(settings: Settings, roles: frozenset[str] = ROLES, on_ready: Callable[[], None] = lambda: None) -> None:
+    """Run the product until SIGTERM or SIGINT; `on_ready` is called once, when every process serves.
+
+    Raises ConfigError or SecretError, one line each, where it cannot start; then nothing runs.
+    """
+    from filterproxy.runtime import logs, process, sockets
+    from filterproxy.runtime.supervisor import Bound, Supervisor, places
+
+    logs.set_up(settings.log.level, settings.log.format, "supervisor")
+    _check(settings)
+    user = process.user_to_become(settings.runtime.user)
+    process.own_folder(settings.runtime.state, user)
+    with _alone(settings.runtime.state, user):
+        process.more_descriptors()
+        started = frozenset(role for role, _ in places(settings, roles))
+        bound = sockets.bind(settings, started)
+        try:
+            keys = Keys.open_or_create(settings.keys_folder, user.ids if user else None)
+            _drop(user)
+            process.harden()
+            control = sockets.unix(settings.runtime.state / "control.sock")
+            with control:
+                asyncio.run(Supervisor(settings, roles, keys, Bound(bound, control)).run(on_ready))
+            (settings.runtime.state / "control.sock").unlink(missing_ok=True)
+        finally:
+            bound.close()
+
+
+def _check(settings: Settings) -> None:
+    """Raise ConfigError for what only the list compiler can tell: own entries that mean nothing."""
+    from filterproxy.lists.own import compile_own
+
+    for _ in compile_own(settings, bytes(32)):
+        pass
+
+
+def _drop(user: User | None) -> None:
+    from filterproxy.runtime import logs, process
+
+    log = logging.getLogger(__name__)
+    if user is not None:
+        process.become(user)
+        logs.event(log, logging.INFO, "privileges_dropped", user=user.name)
+    elif os.geteuid() == 0:
+        log.warning("running_as_root_set_runtime_user")
+
+
+@contextmanager
+def _alone(state: Path, user: User | None) -> Iterator[None]:
+    """Hold the state folder's lock. Raises ConfigError where another product holds it."""
+    handle = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        if user is not None:
+            os.fchown(handle, *user.ids)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as exc:
+            holder = os.read(handle, 20).decode("ascii", "replace").strip()
+            raise ConfigError(f"runtime.state: filterproxy runs already on {state} (process {holder or '?'})") from exc
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(handle)
+
+
+def policy_in_force(settings: Settings) -> Policy:
+    """Return what the running product judges by; where none runs, what these settings would put in force now.
+
+    Raises ControlError where it runs and this user may not ask it.
+    """
+    from filterproxy.core.bundle import Segment
+    from filterproxy.lists import publish
+    from filterproxy.runtime import client
+
+    state = settings.runtime.state
+    if client.runs(state):
+        data, buffers, key = client.bundle(state)
+        manifest = publish.Manifest.from_dict(data)
+        segments = [Segment.from_buffer(buffers[part.file]) for part in manifest.parts]
+        return publish.policy_of(settings, segments, key, manifest.generation, manifest.loaded())
+    from filterproxy.lists.refresh import compile_all
+
+    try:
+        keys = Keys.open(settings.keys_folder)
+    except SecretError:  # nothing was ever kept under these keys that could be used here
+        return compile_all(settings, secrets.token_bytes(32))
+    return compile_all(settings, keys.digest, keys.patterns)
+
+
+def standalone_filter(path: str) -> HttpFilter:
+    """Return the mitmproxy addon for the configuration file `path`, for a mitmproxy that somebody else started.
+
+    Lists are compiled in memory, once; a refused one is taken from the bundle on disk. Raises FilterproxyError.
+    """
+    from filterproxy.inspection import HttpFilter
+    from filterproxy.lists.refresh import compile_all
+    from filterproxy.notice.render import Notices
+    from filterproxy.notice.token import Sealer
+
+    settings = load(Path(path))
+    keys = Keys.open_or_create(settings.keys_folder)
+    policy = compile_all(settings, keys.digest, keys.patterns)
+    notices = Notices(settings.operator, settings.portal.url, Sealer(keys.token_public))
+    return HttpFilter(settings, lambda: policy, notices, _Uncounted(), lambda: datetime.now(UTC), keys.mac)
+
+
+class _Uncounted:
+    """Counts nothing: there is no supervisor to tell."""
+
+    def verdict(self, frontend: str, verdict: Verdict) -> None:
+        """Forget it."""
+
+    def event(self, name: str) -> None:
+        """Forget it."""

@@ -1,0 +1,276 @@
+"""The addon: what mitmproxy asks, and what we answer. Rules are the decision's; here bytes become subjects.
+
+Every hook is under `fails_closed`. Nothing is dialled before it was judged (`connection_strategy=lazy`), and nothing
+but HTTP, WebSocket and judged TLS is passed on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import socket
+import weakref
+from collections.abc import Callable
+from datetime import datetime
+
+from mitmproxy import connection, http, tls
+from mitmproxy.proxy import layer, layers
+
+from filterproxy.core import names
+from filterproxy.core.model import Action
+from filterproxy.core.policy import Policy
+from filterproxy.core.urls import canonical
+from filterproxy.notice.render import Notices
+from filterproxy.settings import Settings
+from filterproxy.settings.base import split_address
+
+from . import forward, guard, passthrough
+from .answers import Answers
+from .client_side import sober
+from .guard import Count, Guarded, fails_closed
+from .judge import Client, Door, Ruling
+from .origins import Origins
+from .passthrough import Tunnel
+from .seen import Seen
+from .subjects import Asked, asked, bare, host_of, place
+from .targets import TargetRefusedError, Targets
+
+
+class HttpFilter(Guarded):
+    """Judges what passes through mitmproxy. One per process; it keeps the open tunnels and nothing of what went by."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        policy: Callable[[], Policy],
+        notices: Notices,
+        count: Count,
+        now: Callable[[], datetime],
+        mac_key: bytes,
+    ) -> None:
+        """Take what is needed to judge and to answer. `mac_key` (32 bytes) makes the cookies of warnings."""
+        super().__init__(count)
+        gateway = settings.gateway
+        self._tls = settings.inspection.tls
+        self._stream = settings.inspection.body_limit == 0
+        self._ports = frozenset(gateway.connect_ports)
+        self._door = Door(gateway.clients, policy, now)
+        self._targets = Targets(gateway.allow_targets, _portal(settings), split_address(gateway.listen)[1])
+        self._answers = Answers(notices)
+        self._seen = Seen(mac_key)
+        self._tunnels: dict[str, Tunnel] = {}
+        self._running: weakref.WeakSet[http.HTTPFlow] = weakref.WeakSet()
+        self.addons = [Origins(self._targets, count)]
+        """mitmproxy runs the hooks of these too."""
+
+    @property
+    def running_flows(self) -> int:
+        """How many requests were passed on and are not yet answered in full."""
+        return len(self._running)
+
+    # Tunnels
+
+    @fails_closed(guard.nothing)
+    def client_disconnected(self, client: connection.Client) -> None:
+        self._tunnels.pop(client.id, None)
+
+    @fails_closed(guard.answer_502)
+    async def http_connect(self, flow: http.HTTPFlow) -> None:
+        """Let a CONNECT through or refuse it."""
+        self._tunnels.pop(flow.client_conn.id, None)
+        if flow.response or flow.error:
+            return  # another addon has answered, or mitmproxy refuses it by itself
+        self._count.event("http_connects")
+        flow.response = await self._judge_connect(flow)
+
+    async def _judge_connect(self, flow: http.HTTPFlow) -> http.Response | None:
+        client = self._door.admit(flow.client_conn)
+        if client is None:
+            return self._not_served(flow)
+        request = flow.request
+        host, port = names.host(request.host), request.port
+        given = [host_of(field) for field in request.headers.get_all("host")]
+        if host is None or len(given) > 1 or None in given:
+            return self._malformed(flow)
+        if not self._targets.is_own(host, port):
+            ruling = client.connection(dict.fromkeys(name for name in (host, *given) if name))
+            if ruling.verdict.blocked:
+                return self._block(flow, client, ruling)
+            if port not in self._ports or not self._targets.allows_host(host, port):
+                return self._answers.closed_target(flow)
+        request.data.host = bare(host)  # what was judged is what will be dialled
+        refusal = await self._unresolved(flow)
+        if refusal is None:
+            self._tunnels[flow.client_conn.id] = Tunnel(host, port)
+        return refusal
+
+    async def _unresolved(self, flow: http.HTTPFlow) -> http.Response | None:
+        """Say now what could only be said by hanging up once the tunnel stands."""
+        host, port = flow.request.host, flow.request.port
+        try:
+            await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except TargetRefusedError:
+            return self._answers.closed_target(flow)
+        except OSError:
+            self._count.event("http_upstream_error")
+            return self._answers.refuse(flow, 502)
+        return None
+
+    @fails_closed(guard.refuse_layer)
+    def next_layer(self, nextlayer: layer.NextLayer) -> None:
+        """Let nothing but HTTP and TLS follow, and HTTP with our side towards the client."""
+        chosen = nextlayer.layer
+        if isinstance(chosen, layers.HttpLayer):
+            sober(chosen, self._answers.last_page)
+        elif chosen is not None and not isinstance(
+            chosen, layers.modes.HttpProxy | layers.ClientTLSLayer | layers.ServerTLSLayer
+        ):
+            nextlayer.layer = guard.Closed(nextlayer.context)
+
+    @fails_closed(guard.refuse_hello)
+    def tls_clienthello(self, data: tls.ClientHelloData) -> None:
+        """Open this TLS, pass it on, or leave it closed."""
+        data.ignore_connection = False
+        tunnel = self._tunnels.get(data.context.client.id)
+        if tunnel is None or tunnel.greeted:
+            self.refuse_tls(data.context.client.id)  # TLS to the proxy itself, or within TLS that we opened
+            return
+        tunnel.greeted = True
+        client = self._door.admit(data.context.client)
+        tunnel.sni = passthrough.server_name(data.client_hello)
+        if client is None:
+            return
+        if self._targets.is_own(tunnel.host, tunnel.port) and tunnel.sni in (None, tunnel.host):
+            data.ignore_connection = True
+            return
+        verdict = client.connection(name for name in (tunnel.host, tunnel.sni) if name).verdict
+        if passthrough.opens(self._tls, verdict) and not verdict.blocked:
+            tunnel.opened = True
+            return  # what is asked for inside is counted there
+        self._count.verdict("http", verdict)
+        data.ignore_connection = not verdict.blocked
+
+    @fails_closed(guard.refuse_handshake)
+    def tls_start_client(self, data: tls.TlsData) -> None:
+        """Take back what mitmproxy prepared, unless this tunnel is to be opened."""
+        tunnel = self._tunnels.get(data.context.client.id)
+        if tunnel is None or not tunnel.opened:
+            data.ssl_conn = None
+
+    def refuse_tls(self, client_id: str) -> None:
+        """See to it that TLS on this client's tunnel is neither opened nor passed on."""
+        if tunnel := self._tunnels.get(client_id):
+            tunnel.greeted, tunnel.opened = True, False
+
+    # Requests
+
+    @fails_closed(guard.answer_502)
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        """Answer a request or let it pass.
+
+        Here, not in request(): with a streamed body that hook runs when the origin has already had it.
+        """
+        if flow.response:
+            return  # another addon has answered
+        self._count.event("http_requests")
+        if flow.error or not flow.live:
+            self._count.event("http_malformed")
+            return  # mitmproxy refuses it by itself
+        flow.response = self._judge_request(flow)
+        if flow.response is None:
+            self._running.add(flow)
+            flow.request.stream = self._stream
+
+    def _judge_request(self, flow: http.HTTPFlow) -> http.Response | None:
+        client = self._door.admit(flow.client_conn)
+        if client is None:
+            return self._not_served(flow)
+        request, tunnel = flow.request, self._tunnels.get(flow.client_conn.id)
+        wanted = asked(request, tunnel, http2=flow.client_conn.alpn == b"h2")
+        if wanted is None:
+            return self._malformed(flow)
+        if not self._is_own(wanted):
+            refusal = self._act(flow, client, client.request(request.method, wanted.urls))
+            if refusal is not None:
+                return refusal
+            if tunnel is None and not self._targets.allows_host(*place(wanted.target)):
+                return self._answers.closed_target(flow)
+        if wanted.misdirected:
+            return self._answers.refuse(flow, 421)
+        forward.readdress(request, wanted.target, tunnel)
+        forward.clean_request(request)
+        return None
+
+    def _act(self, flow: http.HTTPFlow, client: Client, ruling: Ruling) -> http.Response | None:
+        """Do what a ruling on a request says: return an answer, or None to let it pass."""
+        verdict = ruling.verdict
+        if verdict.blocked:
+            return self._block(flow, client, ruling)
+        if verdict.action is not Action.WARN or verdict.match is None:
+            self._count.verdict("http", verdict)
+            return None
+        who = client.address, ruling.host, verdict.match.listing.id, client.now
+        if self._seen.shown(forward.seen_cookies(flow.request), *who):
+            noted = dataclasses.replace(verdict.match, action=Action.FLAG)
+            self._count.verdict("http", dataclasses.replace(verdict, match=noted))
+            return None
+        self._count.verdict("http", verdict)
+        cookie = self._seen.cookie(*who, secure=flow.request.scheme == "https") if _is_visit(flow.request) else None
+        return self._answers.warn(flow, client, ruling, cookie)
+
+    @fails_closed(guard.kill_flow)
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        """Stream what comes from an origin."""
+        if flow.response is not None and flow in self._running:
+            forward.clean_response(flow.response)
+            flow.response.stream = self._stream
+
+    @fails_closed(guard.nothing)
+    def response(self, flow: http.HTTPFlow) -> None:
+        self._running.discard(flow)
+
+    @fails_closed(guard.nothing)
+    def error(self, flow: http.HTTPFlow) -> None:
+        self._running.discard(flow)
+
+    @fails_closed(guard.drop_message)
+    def websocket_message(self, flow: http.HTTPFlow) -> None:
+        """Forget a message once it is on its way: mitmproxy would keep them all."""
+        if flow.websocket is not None:
+            flow.websocket.messages.clear()
+
+    # Answers
+
+    def _block(self, flow: http.HTTPFlow, client: Client, ruling: Ruling) -> http.Response:
+        self._count.verdict("http", ruling.verdict)
+        self._count.event("notices")
+        return self._answers.block(flow, client, ruling)
+
+    def _not_served(self, flow: http.HTTPFlow) -> http.Response:
+        self._count.event("http_refused_client")
+        return self._answers.refuse(flow, 403)
+
+    def _malformed(self, flow: http.HTTPFlow) -> http.Response:
+        self._count.event("http_malformed")
+        return self._answers.refuse(flow, 400)
+
+    def _is_own(self, wanted: Asked) -> bool:
+        """Tell whether all names of a request are the portal's: people must reach it whatever a list says."""
+        return all(self._targets.is_own(*place(url)) for url in wanted.urls)
+
+
+def _is_visit(request: http.Request) -> bool:
+    """Tell whether a person looks at the answer: a picture inside a page must not say yes in their place."""
+    accept = request.headers.get("accept", "*/*")
+    aim = request.headers.get("sec-fetch-dest", "document")
+    return request.method == "GET" and aim == "document" and (accept.startswith("*/*") or "text/html" in accept)
+
+
+def _portal(settings: Settings) -> list[tuple[str, int]]:
+    """Return the hosts and ports at which people reach the portal."""
+    url = canonical(settings.portal.url) if settings.portal.enabled else None
+    if url is None:
+        return []
+    host, port = place(url)
+    others = [names.host(name) for name in settings.portal.names]
+    return [(host, port), *((other, port) for other in others if other)]

@@ -1,0 +1,99 @@
+"""The inspector: mitmproxy in this process, with nothing but the parts that it needs to serve.
+
+On plain asyncio: mitmproxy does not run on uvloop. Its own master program would add thirty addons, of which some
+print every address and some open doors; here are three, and ours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mitmproxy import certs, master
+from mitmproxy import options as mitmproxy_options
+from mitmproxy.addons import next_layer, proxyserver, tlsconfig
+from mitmproxy.utils.asyncio_utils import set_eager_task_factory
+
+from filterproxy.errors import FilterproxyError
+from filterproxy.settings import Settings
+from filterproxy.settings.base import split_address
+
+from .filter import HttpFilter
+from .options import options
+from .quiet import quieten
+
+_KEY_BITS = 2048
+_LOOK_AGAIN_SECONDS = 0.02
+_CUT_SECONDS = 2.0
+
+
+async def run_inspector(settings: Settings, addon: HttpFilter, ready: Callable[[], None], stop: asyncio.Event) -> None:
+    """Serve on `gateway.listen` until `stop` is set; call `ready` once the port is bound.
+
+    Then take no more connections, give running requests `runtime.drain` to end, and cut what is left: a tunnel that
+    is passed through has no end of its own. Raises FilterproxyError where the port or the CA cannot be had.
+    """
+    quieten()
+    folder = _certificate_authority(settings.runtime.state / "ca")
+    running = _master(settings, addon, folder)
+    server: Any = running.addons.get("proxyserver")
+    with set_eager_task_factory():
+        try:
+            await _bind(server, settings.gateway.listen)
+            await running.running()
+            ready()
+            await stop.wait()
+        finally:
+            await _stop(server, addon, settings.runtime.drain.total_seconds())
+            await running.done()
+
+
+def _certificate_authority(folder: Path) -> Path:
+    """Return the folder of the CA that opened TLS is signed with; made at first, readable by us alone."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.chmod(0o700)
+        certs.CertStore.from_store(folder, mitmproxy_options.CONF_BASENAME, _KEY_BITS)
+    except (OSError, ValueError) as exc:
+        raise FilterproxyError(f"{folder}: the certificate authority cannot be used ({type(exc).__name__})") from exc
+    return folder
+
+
+def _master(settings: Settings, addon: HttpFilter, folder: Path) -> master.Master:
+    host, port = split_address(settings.gateway.listen)
+    made = master.Master(mitmproxy_options.Options(confdir=str(folder), listen_host=host, listen_port=port))
+    made.addons.add(proxyserver.Proxyserver(), next_layer.NextLayer(), tlsconfig.TlsConfig(), addon)
+    made.options.update(**options(settings))
+    return made
+
+
+async def _bind(server: Any, listen: str) -> None:
+    if await server.setup_servers():
+        return
+    for instance in server.servers:
+        error = instance.last_exception
+        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+            raise FilterproxyError(f"gateway.listen: {listen} is in use by another program")
+        if isinstance(error, OSError) and error.errno is not None:
+            raise FilterproxyError(f"gateway.listen: {listen}: {errno.errorcode.get(error.errno, 'cannot be bound')}")
+    raise FilterproxyError(f"gateway.listen: {listen} cannot be bound")
+
+
+async def _stop(server: Any, addon: HttpFilter, seconds: float) -> None:
+    await server.servers.update([])
+    await _until(lambda: addon.running_flows == 0, seconds)
+    for handler in list(server.connections.values()):
+        for transport in list(handler.transports.values()):
+            if transport.handler is not None:
+                transport.handler.cancel()
+    await _until(lambda: not server.connections, _CUT_SECONDS)
+
+
+async def _until(true: Callable[[], bool], seconds: float) -> None:
+    loop = asyncio.get_running_loop()
+    ends = loop.time() + seconds
+    while not true() and loop.time() < ends:  # noqa: ASYNC110 - mitmproxy tells nobody when a connection ends
+        await asyncio.sleep(_LOOK_AGAIN_SECONDS)

@@ -1,0 +1,95 @@
+"""The control role: the portal, the operator's page, list refresh, the store, and the command line's requests."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+
+from filterproxy.keys import Keys
+from filterproxy.notice.render import Notices
+from filterproxy.notice.token import Opener, Sealer
+from filterproxy.portal.app import create_app
+from filterproxy.portal.parts import Parts
+from filterproxy.store import Store
+
+from . import record
+from .desk import Desk
+from .httpd import Pages
+from .librarian import Librarian
+from .logs import failed
+from .operators_page import operators_page
+from .worker import Worker, now
+
+_log = logging.getLogger(__name__)
+_CONNECTIONS = 1000
+
+
+async def main(worker: Worker) -> None:
+    """Serve until told to stop. Filtering goes on without any of this."""
+    settings = worker.settings
+    keys = await asyncio.to_thread(Keys.open, settings.keys_folder)
+    store = Store(settings.store_url, keys.column)
+    librarian = Librarian(worker, keys, store)
+    desk = Desk(worker, store, librarian)
+    worker.commands |= {"command": desk.command, "totals": desk.totals}
+    notices = Notices(settings.operator, settings.portal.url, Sealer(keys.token_public))
+    parts = Parts(
+        settings=settings, store=store, opener=Opener([keys.token_private]), notices=notices, policy=worker.live.policy,
+        record=lambda: record.public(worker.live.policy(), settings, now()), count=worker.counters, now=now,
+        mac_key=keys.mac,
+    )  # fmt: skip
+    tasks = [asyncio.create_task(librarian.run()), asyncio.create_task(desk.run())]
+    servers = [_Server(_config(parts, settings.runtime.drain.total_seconds()))] if "portal" in worker.sockets else []
+    serving = [asyncio.create_task(server.serve(worker.sockets["portal"])) for server in servers]
+    console = [await Pages({"/": operators_page(desk)}).serve(sock) for sock in _sockets(worker, "console")]
+    try:
+        await _started(servers, serving)
+        worker.ready()
+        await worker.stop.wait()
+    finally:
+        for server in servers:
+            server.should_exit = True
+        for page in console:
+            page.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*serving, *tasks, return_exceptions=True)
+        await asyncio.to_thread(store.close)
+
+
+def _sockets(worker: Worker, use: str) -> list[socket.socket]:
+    return worker.sockets.get(use, [])
+
+
+def _config(parts: Parts, drain: float) -> uvicorn.Config:
+    return uvicorn.Config(
+        create_app(parts), lifespan="off", log_config=None, access_log=False, server_header=False, ws="none",
+        proxy_headers=False, limit_concurrency=_CONNECTIONS, timeout_graceful_shutdown=max(1, int(drain * 0.8)),
+    )  # fmt: skip
+
+
+class _Server(uvicorn.Server):
+    """uvicorn on sockets that others bound, in a process whose signals are not its own."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take no signal: the supervisor ends this process."""
+        yield
+
+
+async def _started(servers: list[_Server], serving: list[asyncio.Task[None]]) -> None:
+    """Wait until every server accepts; raise what kept one from it."""
+    while not all(server.started for server in servers):
+        for task in serving:
+            if task.done():
+                with contextlib.suppress(asyncio.CancelledError):
+                    if (error := task.exception()) is not None:
+                        failed(_log, "portal_failed", error)
+                raise RuntimeError("the portal did not start")
+        await asyncio.sleep(0.01)

@@ -1,0 +1,141 @@
+"""Deciding an appeal: find what blocks its subject, spare exactly that, and take the appeal a step further.
+
+An override spares the listing it was made for and no more than was asked about: the page, or the exact host where a
+domain entry blocks. Blocking; called from threads of the control process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from filterproxy.core.appeals import State
+from filterproxy.core.decide import decide
+from filterproxy.core.model import Action, Connection, Entry, Kind, Match, Request, Scope, Subject
+from filterproxy.core.names import host
+from filterproxy.core.policy import EVERYONE, Policy
+from filterproxy.core.urls import canonical
+from filterproxy.errors import MoveError
+from filterproxy.store import AppealRow, OverrideRow, Store
+
+EXPIRES = timedelta(days=365)
+"""How long an override lasts where nothing else is said."""
+
+_STEPS = {
+    "triage": State.TRIAGED, "forward": State.FORWARDED, "reject": State.REJECTED, "withdraw": State.WITHDRAWN,
+    "grant": State.GRANTED,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a person wants to happen to an appeal."""
+
+    receipt: str
+    outcome: str
+    """triage, forward, reject, withdraw or grant."""
+    by: str
+    note: str = ""
+    answer: str | None = None
+    """What the sender will read."""
+    reference: str = ""
+    """The authority's decision; needed for a mandatory list."""
+    expires: timedelta = EXPIRES
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Where an appeal stands after a decision."""
+
+    state: State
+    overrides: tuple[OverrideRow, ...] = ()
+
+    @property
+    def waits_for(self) -> int:
+        """How many more people have to approve."""
+        return max((row.needed - len(row.approved_by) for row in self.overrides), default=0)
+
+
+def subject_of(text: str) -> Subject | None:
+    """Return what an appeal is about: a request where it names a URL, a connection where a host; None for neither."""
+    if "/" not in text:
+        name = host(text)
+        return None if name is None else Connection(EVERYONE.id, name)
+    url = canonical(text)
+    return None if url is None else Request(EVERYONE.id, "GET", url)
+
+
+def blocking(subject: Subject, policy: Policy, now: datetime) -> list[Match]:
+    """Return the match of each list that blocks or warns of `subject`, whoever subscribes to it, and is not spared."""
+    found = []
+    for listing in policy.listings:
+        alone = Policy(policy.bundle, (listing,), territory=policy.territory)
+        verdict = decide(subject, alone, now)
+        if verdict.match is not None and verdict.spared_by is None and verdict.action in (Action.BLOCK, Action.WARN):
+            found.append(verdict.match)
+    return found
+
+
+def entry_to_spare(subject: Subject, match: Match) -> Entry:
+    """Return the narrowest entry that spares `subject` from `match`."""
+    if not isinstance(subject, Request) or match.kind is Kind.DOMAIN:
+        name = subject.url.host if isinstance(subject, Request) else subject.host if isinstance(subject, Connection) else ""
+        return Entry(Kind.DOMAIN, name, Scope.EXACT, Action.ALLOW)
+    if match.kind is Kind.URL and match.scope in (Scope.PAGE, Scope.EXACT) and "/" in match.expression:
+        return Entry(Kind.URL, match.expression, match.scope, Action.ALLOW)
+    url = subject.url  # a whole directory is listed, or a word: the page that was asked about is spared, no other
+    authority = url.host if url.port is None else f"{url.host}:{url.port}"
+    return Entry(Kind.URL, f"{authority}{url.path}", Scope.PAGE, Action.ALLOW)
+
+
+def carry_out(
+    decision: Decision, store: Store, policy: Callable[[], Policy], put_in_force: Callable[[], None], now: datetime
+) -> Outcome:
+    """Do what `decision` says and return where the appeal stands.
+
+    `put_in_force` returns once every process judges by the store's overrides; only then is an appeal granted.
+    Raises MoveError where a rule forbids it, StoreError, and OSError from `put_in_force`: what was approved stays so,
+    and deciding again goes on from there.
+    """
+    state = _STEPS.get(decision.outcome)
+    if state is None:
+        raise MoveError(f"decide one of: {', '.join(_STEPS)}")
+    appeal = store.appeal(decision.receipt)
+    if appeal is None:
+        raise MoveError("there is no appeal with this receipt number")
+    if appeal.state is State.RECEIVED and state not in (State.TRIAGED, State.WITHDRAWN):
+        appeal = store.move(appeal.receipt, State.TRIAGED, decision.by, "", now)
+    made: tuple[OverrideRow, ...] = ()
+    if state is State.GRANTED:
+        made = _approve(decision, appeal, store, policy(), now)
+        if any(not row.approved for row in made):
+            return Outcome(appeal.state, made)
+        put_in_force()
+    moved = store.move(appeal.receipt, state, decision.by, decision.note, now, answer=decision.answer)
+    return Outcome(moved.state, made)
+
+
+def _approve(
+    decision: Decision, appeal: AppealRow, store: Store, policy: Policy, now: datetime
+) -> tuple[OverrideRow, ...]:
+    """Return the overrides that grant `appeal`, each approved by who decides or, before, by enough others."""
+    if appeal.state.closed:
+        raise MoveError(f"an appeal that is {appeal.state.value} cannot become granted")
+    made = [
+        row for row in store.override_rows()
+        if row.receipt == appeal.receipt and row.revoked_at is None and row.expires_at > now
+    ]  # fmt: skip
+    if made:
+        return tuple(row if row.approved else store.approve_override(row.id, decision.by, now) for row in made)
+    subject = subject_of(appeal.subject)
+    matches = [] if subject is None else blocking(subject, policy, now)
+    if subject is None or not matches:
+        raise MoveError("no list in force blocks what this appeal is about: there is nothing to spare")
+    return tuple(
+        store.add_override(
+            match.listing, entry_to_spare(subject, match), by=decision.by, reason=decision.note,
+            expires_at=now + decision.expires, now=now, reference=decision.reference, receipt=appeal.receipt,
+        )
+        for match in matches
+    )  # fmt: skip

@@ -1,0 +1,82 @@
+"""What the product says of itself: to the control socket, to Prometheus, to a health check."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import filterproxy
+from filterproxy import metrics
+
+from .children import describe
+from .httpd import Page
+
+if TYPE_CHECKING:
+    from .supervisor import Supervisor
+
+
+def full(supervisor: Supervisor) -> dict[str, Any]:
+    """Return the answer to `status`."""
+    counts = supervisor.books.counts()
+    journal = supervisor.books.journal
+    return {
+        "version": filterproxy.__version__,
+        "uptime": round(time.time() - supervisor.started_at, 1),
+        "generation": supervisor.segments.generation,
+        "processes": [describe(child) for child in supervisor.children],
+        "counts": {
+            "events": dict(counts.events),
+            "verdicts": [[*row, value] for row, value in sorted(counts.verdicts.items())],
+        },
+        "journal": {"errors": journal.errors, "failing": journal.failing, "pending": journal.pending()},
+        "free_bytes": supervisor.books.free_bytes,
+        "report": supervisor.report,
+    }
+
+
+def snapshot(supervisor: Supervisor) -> metrics.Snapshot:
+    """Return what the metrics show now."""
+    counts, report = supervisor.books.counts(), supervisor.report
+    return metrics.Snapshot(
+        version=filterproxy.__version__,
+        now=time.time(),
+        events=counts.events,
+        verdicts=counts.verdicts,
+        generation=supervisor.segments.generation,
+        processes=[
+            metrics.ProcessState(child.name, child.ready, child.restarts, child.started_at, child.generation)
+            for child in supervisor.children
+        ],
+        lists=[
+            metrics.ListState(item["id"], item["entries"], item["loaded_at"], supervisor.refused.get(item["id"], 0), item["stale"])
+            for item in report.get("lists", ())
+        ],
+        gauges=_gauges(supervisor),
+    )
+
+
+def _gauges(supervisor: Supervisor) -> dict[str, float]:
+    report = supervisor.report
+    found: dict[str, float | None] = {
+        "journal_failing": supervisor.books.journal.failing,
+        "state_free_bytes": supervisor.books.free_bytes,
+        "store_up": report.get("store_up"),
+        "appeals_waiting": report.get("appeals_waiting"),
+        "appeals_overdue": report.get("appeals_overdue"),
+    }
+    return {name: float(value) for name, value in found.items() if value is not None}
+
+
+def pages(supervisor: Supervisor) -> dict[str, Page]:
+    """Return the pages of the metrics' listener."""
+    exposed = metrics.exposition(supervisor.snapshot)
+
+    async def metrics_page() -> tuple[int, str, bytes]:
+        return 200, *exposed()
+
+    async def health() -> tuple[int, str, bytes]:
+        down = [child.name for child in supervisor.children if not child.ready]
+        text = f"not ready: {', '.join(down)}\n" if down else "ok\n"
+        return 503 if down else 200, "text/plain; charset=utf-8", text.encode()
+
+    return {"/metrics": metrics_page, "/healthz": health}

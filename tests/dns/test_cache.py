@@ -1,0 +1,119 @@
+"""Answers of upstreams: how long they may be kept, how they age, and that memory has an end."""
+
+from __future__ import annotations
+
+import pytest
+from dnslib import RR, DNSRecord
+from hypothesis import given
+from hypothesis import strategies as st
+
+from filterproxy.dns import wire
+from filterproxy.dns.cache import BYTES_PER_ENTRY, Answer, AnswerCache, read_answer
+from tests.dns.fakes import query
+
+SOA = "example 3600 IN SOA ns.example. admin.example. 1 2 3 4 {}"
+
+
+def said(answers: str = "", authority: str = "", rcode: int = 0, rtype: str = "A", extra: str = "") -> bytes:
+    """Return an upstream's reply to `a.example`."""
+    reply = query("a.example", rtype).reply(aa=0)
+    reply.header.rcode = rcode
+    reply.add_answer(*RR.fromZone(answers))
+    reply.add_auth(*RR.fromZone(authority))
+    reply.add_ar(*RR.fromZone(extra))
+    return bytes(reply.pack())
+
+
+@pytest.mark.parametrize(("packet", "lifetime"), [
+    (said("a.example 300 IN A 192.0.2.1"), 300),
+    (said("a.example 300 IN A 192.0.2.1\na.example 200 IN A 192.0.2.2"), 200),
+    (said("a.example 604800 IN A 192.0.2.1"), 86_400),
+    (said("a.example 0 IN A 192.0.2.1"), 0),
+    (said("a.example 3000000000 IN A 192.0.2.1"), 0),  # the top bit is set: RFC 2181, section 8
+    (said("a.example 300 IN CNAME b.example\nb.example 60 IN A 192.0.2.1"), 60),
+    (said(authority=SOA.format(120)), 120),
+    (said(authority=SOA.format(7200)), 900),
+    (said(authority=SOA.format(300), rcode=3), 300),
+    (said("a.example 30 IN CNAME b.example", SOA.format(300), rcode=3), 30),
+    (said("a.example 300 IN CNAME b.example", SOA.format(100)), 100),
+    (said(), 0),  # a denial without a SOA may not be kept
+    (said(rcode=3), 0),
+    (said(authority=SOA.format(300), rcode=2), 0),
+    (said(authority="example 300 IN NS ns.example."), 0),
+    (said('a.example 300 IN TXT "x"', rtype="ANY"), 300),
+])  # fmt: skip
+def test_an_answer_is_kept_as_long_as_it_says(packet, lifetime):
+    """The lowest TTL, a day at most; for denials what RFC 2308 says, fifteen minutes at most."""
+    assert read_answer(packet).lifetime == lifetime
+
+
+def test_the_additional_section_is_dropped():
+    """Addresses of names that nobody judged are not handed on."""
+    answer = read_answer(
+        said("a.example 300 IN MX 5 mail.example.", rtype="MX", extra="mail.example 60 IN A 192.0.2.9")
+    )
+    assert bytes([192, 0, 2, 9]) not in answer.body
+    assert (answer.answers, answer.authorities) == (1, 0)
+
+
+def test_ttls_sink_with_age_and_nothing_else_changes():
+    """Every record grows old alike, and none below nothing."""
+    packet = said("a.example 300 IN CNAME b.example\nb.example 60 IN A 192.0.2.1", "example 900 IN NS ns.example.")
+    answer = read_answer(packet)
+    start = len(packet) - len(answer.body)
+    aged = DNSRecord.parse(packet[:start] + answer.aged(100))
+    fresh = DNSRecord.parse(packet[:start] + answer.aged(0))
+    assert [record.ttl for record in (*aged.rr, *aged.auth)] == [200, 0, 800]
+    assert [record.ttl for record in (*fresh.rr, *fresh.auth)] == [300, 60, 900]
+    assert [str(record.rdata) for record in aged.rr] == [str(record.rdata) for record in fresh.rr]
+
+
+@given(st.data())
+def test_reading_a_damaged_answer_gives_an_answer_or_malformed(data):
+    """Whatever an upstream sends behind a sound header, nothing else is raised."""
+    packet = bytearray(said("a.example 300 IN CNAME b.example\nb.example 60 IN A 192.0.2.1", SOA.format(300)))
+    for _ in range(data.draw(st.integers(1, 5))):
+        packet[data.draw(st.integers(6, len(packet) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        answer = read_answer(bytes(packet[: data.draw(st.integers(12, len(packet)))]))
+    except wire.Malformed:
+        return
+    assert len(answer.aged(7)) == len(answer.body)
+
+
+def an_answer(size: int = 10, lifetime: int = 60) -> Answer:
+    return Answer(0, bytes(size), 1, 0, (), (), lifetime)
+
+
+def test_an_answer_is_forgotten_when_its_time_is_over():
+    """Its age is told in whole seconds until then."""
+    cache, answer = AnswerCache(5), an_answer()
+    cache.put(b"a", answer, 100.0)
+    assert cache.get(b"a", 159.5) == (answer, 59)
+    assert cache.get(b"a", 160.0) is None
+    assert len(cache) == 0
+    cache.put(b"a", an_answer(lifetime=0), 100.0)
+    assert len(cache) == 0
+
+
+def test_the_one_used_longest_ago_leaves_first():
+    """The number of entries has an end."""
+    cache = AnswerCache(2)
+    for key in (b"a", b"b"):
+        cache.put(key, an_answer(), 0.0)
+    cache.get(b"a", 1.0)
+    cache.put(b"c", an_answer(), 1.0)
+    assert [cache.get(key, 1.0) is not None for key in (b"a", b"b", b"c")] == [True, False, True]
+
+
+def test_long_answers_do_not_fill_the_memory():
+    """So has the number of bytes; one answer too long for all of it is not kept, and no cache is a cache of nothing."""
+    cache = AnswerCache(4)
+    for key in (b"a", b"b", b"c"):
+        cache.put(key, an_answer(BYTES_PER_ENTRY * 2), 0.0)
+    assert [cache.get(key, 1.0) is not None for key in (b"a", b"b", b"c")] == [False, True, True]
+    cache.put(b"d", an_answer(BYTES_PER_ENTRY * 4 + 1), 0.0)
+    assert cache.get(b"d", 1.0) is None
+    nothing = AnswerCache(0)
+    nothing.put(b"a", an_answer(), 0.0)
+    assert len(nothing) == 0

@@ -1,0 +1,47 @@
+"""Which names are judged: hosts as lists spell them, and for what no list can spell its nearest parent."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from filterproxy.core import names as core
+from filterproxy.dns.names import UNSPELLABLE, judged
+
+ODD = UNSPELLABLE
+
+
+@pytest.mark.parametrize(("labels", "name"), [
+    ((b"WWW", b"Example"), "www.example"),
+    ((b"_dmarc", b"a_b", b"example"), "_dmarc.a_b.example"),
+    ((b"xn--bcher-kva", b"example"), "xn--bcher-kva.example"),
+    (("bücher".encode(), b"example"), "xn--bcher-kva.example"),
+    ((b"192", b"0", b"2", b"1"), "192.0.2.1"),
+    ((b"*", b"example"), "*.example"),
+    ((b"a.b", b"example"), f"{ODD}.example"),
+    ((b"%61", b"example"), f"{ODD}.example"),
+    ((b"x", b"\xff", b"y", b"example"), f"{ODD}.y.example"),
+    ((b"\xc2\xad", b"example"), f"{ODD}.example"),  # a soft hyphen, which the parser drops
+    (("a。b".encode(), b"example"), f"{ODD}.example"),  # a dot to the parser, and none to DNS
+    ((b"\xff", b"192", b"0", b"2", b"1"), None),
+    ((b"example", b"1"), None),
+    ((b"1",), None),  # 0.0.0.1 to the parser
+    ((b"\xff",), None),
+    ((), None),
+])  # fmt: skip
+def test_a_name_is_judged_in_the_spelling_of_lists(labels, name):
+    """Every label bounds a label, whatever it holds."""
+    assert judged(labels) == name
+
+
+@given(st.lists(st.binary(min_size=1, max_size=63), min_size=1, max_size=5).map(tuple))
+def test_whatever_is_judged_is_canonical(labels):
+    """A judged name is its own canonical spelling, so that it meets the entries of lists."""
+    name = judged(labels)
+    assert name is None or core.host(name) == name
+
+
+def test_what_stands_for_odd_labels_is_a_host():
+    """Else what lies below a listed name could not be found there."""
+    assert core.host(f"{ODD}.example") == f"{ODD}.example"

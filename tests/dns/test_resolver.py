@@ -1,0 +1,325 @@
+"""A question in, an answer out: what clients get for blocked names, for allowed ones, and for nonsense."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from dnslib import QTYPE, RCODE, DNSLabel, DNSRecord
+from hypothesis import given
+from hypothesis import strategies as st
+
+from filterproxy.core.model import ListFormat, Listing, OnFailure
+from filterproxy.core.policy import Profile
+from tests.dns.fakes import CLIENT, Upstream, bench, ede, opt, policy_of, query, tree
+
+A = "{} 300 IN A 192.0.2.80"
+
+
+def name_hex(*labels: str) -> str:
+    """Return a name in wire form, as dnslib takes the data of records that it does not know."""
+    return b"".join(bytes([len(label)]) + label.encode() for label in (*labels, "")).hex()
+
+
+@pytest.mark.parametrize(("name", "rtype", "rcode", "data", "code"), [
+    ("blocked.example", "A", "NXDOMAIN", [], 16),
+    ("deep.below.blocked.example", "AAAA", "NXDOMAIN", [], 16),
+    ("blocked.example", "HTTPS", "NXDOMAIN", [], 16),
+    ("BLOCKED.Example", "TXT", "NXDOMAIN", [], 16),
+    ("only.example", "A", "NOERROR", [], 15),  # what is below it is not blocked, and NXDOMAIN would deny that
+    ("null.example", "A", "NOERROR", ["0.0.0.0"], 17),
+    ("null.example", "AAAA", "NOERROR", ["::"], 17),
+    ("null.example", "HTTPS", "NOERROR", [], 17),
+    ("nodata.example", "A", "NOERROR", [], 15),
+    ("refused.example", "A", "REFUSED", [], 15),
+    ("notice.example", "A", "NOERROR", ["192.0.2.1", "192.0.2.2"], 15),
+    ("notice.example", "AAAA", "NOERROR", ["2001:db8::1"], 15),
+    ("notice.example", "MX", "NOERROR", [], 15),
+])  # fmt: skip
+async def test_a_blocked_name_is_answered_as_its_list_says(name, rtype, rcode, data, code):
+    """Each kind of block answer, with the list's extended error, and a SOA wherever something is denied."""
+    here = bench(notice_addresses=("192.0.2.1", "2001:db8::1", "192.0.2.2"), block_ttl=45)
+    reply = await here.ask(query(name, rtype, do=True))
+    assert (RCODE[reply.header.rcode], [str(item.rdata) for item in reply.rr], ede(reply)) == (rcode, data, code)
+    assert (reply.header.qr, reply.header.ra, reply.header.rd) == (1, 1, 1)
+    assert (reply.header.aa, reply.header.ad, reply.header.tc) == (0, 0, 0)
+    assert (opt(reply).edns_len, opt(reply).edns_do) == (1232, 1)
+    assert all(item.ttl == 45 for item in (*reply.rr, *reply.auth))
+    soas = [item.rdata.times[4] for item in reply.auth if item.rtype == QTYPE.SOA]
+    assert soas == ([45] if not data and rcode != "REFUSED" else [])
+    assert [verdict.blocked for verdict in here.counts.verdicts] == [True]
+
+
+async def test_without_edns_a_client_gets_no_opt():
+    """OPT answers OPT, and nothing else does (RFC 6891)."""
+    reply = await bench().ask(query("blocked.example", edns=None))
+    assert opt(reply) is None
+    assert RCODE[reply.header.rcode] == "NXDOMAIN"
+
+
+async def test_the_spelling_and_the_bits_of_the_client_come_back():
+    """Question, id, RD and CD are repeated as sent, blocked or not."""
+    async with Upstream({("fine.example", "A"): A.format("fine.example")}) as upstream:
+        here = bench(upstream.address)
+        for name in (b"bLoCkEd.ExAmPlE", b"fInE.eXaMpLe"):
+            asked = query(DNSLabel(name))
+            asked.header.rd, asked.header.cd = 0, 1
+            for _ in range(2):  # from the upstream, then from the cache
+                reply = await here.ask(asked)
+                assert b".".join(reply.q.qname.label) == name
+                assert (reply.header.id, reply.header.rd, reply.header.cd, reply.header.ad) == (4711, 0, 1, 0)
+        assert len(upstream.seen) == 1
+
+
+async def test_an_allowed_name_is_forwarded_and_remembered():
+    """The upstream is asked once, with our own OPT; its TTLs sink while its answer waits in the cache."""
+    async with Upstream({("fine.example", "A"): A.format("fine.example")}) as upstream:
+        here = bench(upstream.address)
+        first = await here.ask(query("fine.example"))
+        here.clock.seconds += 100
+        second = await here.ask(query("FINE.example", edns=None))
+        here.clock.seconds += 201
+        await here.ask(query("fine.example"))
+    assert [str(item.rdata) for item in first.rr] == ["192.0.2.80"]
+    assert (first.rr[0].ttl, second.rr[0].ttl) == (300, 200)
+    assert len(upstream.seen) == 2
+    sent = upstream.seen[0]
+    assert (sent.header.rd, sent.header.cd, opt(sent).edns_len, opt(sent).rdata) == (1, 0, 1232, [])
+    assert here.counts.events == {"dns_queries": 3, "dns_cache_hit": 1}
+    assert [verdict.blocked for verdict in here.counts.verdicts] == [False] * 3
+
+
+@pytest.mark.parametrize(("zone", "rtype", "code"), [
+    ("www.fine.example 60 IN CNAME x.blocked.example\nx.blocked.example 60 IN A 192.0.2.7", "A", 16),
+    ("www.fine.example 60 IN CNAME a.example\na.example 60 IN CNAME only.example", "A", 15),
+    ("www.fine.example 60 IN CNAME x.blocked.example", "CNAME", 16),
+    (f"fine.example 60 IN DNAME {name_hex('blocked', 'example')}", "A", 16),
+    ("other.blocked.example 60 IN A 192.0.2.7", "A", 16),
+    ("www.fine.example 60 IN HTTPS 1 x.blocked.example. ipv4hint=192.0.2.7", "HTTPS", 16),
+])  # fmt: skip
+async def test_the_whole_chain_is_judged(zone, rtype, code):
+    """A name that leads to a blocked one is answered NODATA: it is not itself denied, nor what lies below it."""
+    async with Upstream({("www.fine.example", rtype): zone}) as upstream:
+        here = bench(upstream.address)
+        for _ in range(2):  # the second time from the cache, where the answer may be kept
+            reply = await here.ask(query("www.fine.example", rtype))
+            assert (RCODE[reply.header.rcode], reply.rr, ede(reply)) == ("NOERROR", [], code)
+    assert [verdict.blocked for verdict in here.counts.verdicts] == [True, True]
+
+
+async def test_a_dname_is_judged_as_it_applies_and_no_wider():
+    """The target of a DNAME is not what was asked for: only the name that it makes of the question is judged."""
+    dname = f"fine.example 60 IN DNAME {name_hex('only', 'example')}"
+    zone = f"{dname}\nwww.fine.example 60 IN CNAME www.only.example\nwww.only.example 60 IN A 192.0.2.7"
+    async with Upstream({("www.fine.example", "A"): zone}) as upstream:
+        reply = await bench(upstream.address).ask(query("www.fine.example"))
+    assert [QTYPE[item.rtype] for item in reply.rr] == ["DNAME", "CNAME", "A"]
+
+
+async def test_a_cached_answer_is_judged_anew_for_each_profile_and_policy():
+    """The cache holds what upstreams say, once for all; what follows is decided on every use."""
+    listing = Listing("parents")
+    profiles = (Profile("kids", ("192.168.1.0/24",)), Profile("adults", ("192.168.2.0/24",), frozenset()))
+    policy = policy_of((listing, tree("cdn.example")), profiles=profiles)
+    chain = "shop.example 60 IN CNAME cdn.example\ncdn.example 60 IN A 192.0.2.7"
+    async with Upstream({("shop.example", "A"): chain}) as upstream:
+        here = bench(upstream.address, policy=policy)
+        answers = [len((await here.ask(query("shop.example"), client)).rr) for client in ("192.168.2.9", "192.168.1.9")]
+        here.policies[0] = policy_of((listing, ()), profiles=profiles)
+        answers.append(len((await here.ask(query("shop.example"), "192.168.1.9")).rr))
+    assert answers == [2, 0, 2]
+    assert len(upstream.seen) == 1
+
+
+@pytest.mark.parametrize("client", ["203.0.113.9", "2001:db8::9", "not an address", ""])
+async def test_who_is_not_served_is_told_so(client):
+    """REFUSED with EDE 18 (Prohibited), for blocked and other names alike."""
+    here = bench()
+    for name in ("blocked.example", "fine.example"):
+        reply = await here.ask(query(name), client)
+        assert (RCODE[reply.header.rcode], ede(reply)) == ("REFUSED", 18)
+    assert here.counts.events["dns_refused_client"] == 2
+    assert here.counts.verdicts == []
+
+
+async def test_a_client_without_a_profile_is_not_served():
+    """Where profiles are configured, an address in none of them is a stranger."""
+    here = bench(policy=policy_of(profiles=(Profile("kids", ("192.168.1.0/24",)),)))
+    assert ede(await here.ask(query("fine.example"), "192.168.9.9")) == 18
+
+
+@pytest.mark.parametrize("client", ["::ffff:192.168.1.5", "fe80::5%eth0", CLIENT])
+async def test_a_client_is_known_in_every_spelling_of_its_address(client):
+    """An IPv4 client on an IPv6 socket, and a link-local one with its zone, are who they are."""
+    assert RCODE[(await bench().ask(query("blocked.example"), client)).header.rcode] == "NXDOMAIN"
+
+
+async def test_a_list_that_failed_closed_is_told_apart():
+    """SERVFAIL with EDE 14 (Not Ready), neither blocked nor let through."""
+    here = bench(policy=policy_of((Listing("never", format=ListFormat.DOMAINS, on_failure=OnFailure.CLOSED), None)))
+    reply = await here.ask(query("fine.example"))
+    assert (RCODE[reply.header.rcode], ede(reply)) == ("SERVFAIL", 14)
+
+
+@pytest.mark.parametrize(("labels", "blocked"), [
+    ((b"www", b"b\xfccher", b"blocked", b"example"), True),  # not UTF-8
+    ((b"a.b", b"blocked", b"example"), True),  # a dot within a label
+    ((b"xn--0", b"blocked", b"example"), True),  # not punycode
+    ((b"\x00 \xff", b"BLOCKED", b"example"), True),
+    ((b"www.blocked", b"example"), False),  # one label, and no child of blocked.example
+    ((b"x\xff", b"only", b"example"), False),  # that entry covers nothing below
+    ((b"blocked", b"example", b"\xff"), False),
+])  # fmt: skip
+async def test_a_name_that_no_list_can_spell_is_judged_by_its_parent(labels, blocked):
+    """Odd bytes in front of a listed domain do not lead around it; elsewhere they pass on as they are."""
+    packet = bytearray(query("x").pack())
+    wire = b"".join(bytes([len(label)]) + label for label in labels) + b"\0"
+    packet[12:15] = wire
+    sent: list[bytes] = []
+
+    class Raw:
+        async def ask(self, asked):
+            sent.append(asked.name)
+
+    here = bench()
+    here.resolver._forward._upstreams = Raw()
+    reply = await here.resolver.answer(bytes(packet), CLIENT)
+    assert reply is not None
+    assert (reply[3] & 15 == RCODE.NXDOMAIN) is blocked
+    assert sent == ([] if blocked else [wire])
+    assert reply[12 : 12 + len(wire)] == wire
+
+
+async def test_what_is_no_question_for_us_is_refused():
+    """Other classes, transfers, other opcodes and other versions of EDNS get the answer that RFCs have for them."""
+    here = bench()
+    chaos = query("version.bind", "TXT")
+    chaos.q.qclass = 3
+    update = query("blocked.example")
+    update.header.opcode = 5
+    future = query("blocked.example")
+    future.ar[0].ttl = 1 << 16
+    replies = [await here.ask(item) for item in (chaos, update, query("blocked.example", "AXFR"))]
+    assert [RCODE[reply.header.rcode] for reply in replies] == ["REFUSED", "NOTIMP", "REFUSED"]
+    reply = await here.ask(future)
+    assert (reply.header.rcode, opt(reply).edns_rcode, opt(reply).edns_ver) == (0, 1, 0)  # BADVERS is 16
+
+
+def _cases() -> dict[str, bytes]:
+    good = bytes(query("blocked.example", edns=None).pack())
+    opt_record = bytes(query("x").pack())[-11:]
+    return {
+        "0x41 label": good[:12] + b"\x41" + good[13:],
+        "trailing bytes": good + b"\0",
+        "two questions": good[:4] + b"\0\2" + good[6:] + good[12:],
+        "no question": good[:4] + b"\0\0" + good[6:12],
+        "an answer in it": good[:6] + b"\0\1" + good[8:] + b"\0\0\1\0\1\0\0\0\0\0\0",
+        "cut short": good[:-1],
+        "pointer to itself": good[:12] + b"\xc0\x0c" + good[-4:],
+        "pointer into the header": good[:12] + b"\xc0\x00" + good[-4:],
+        "two OPT": good[:10] + b"\0\2" + good[12:] + opt_record * 2,
+        "OPT in authority": good[:8] + b"\0\1" + good[10:] + opt_record,
+        "OPT with a name": good[:10] + b"\0\1" + good[12:] + b"\1x" + opt_record,
+        "half an option": good[:10] + b"\0\1" + good[12:] + opt_record[:-2] + b"\0\3\0\x0a\0",
+        "name of 256 bytes": good[:12] + (b"\x3f" + b"a" * 63) * 4 + b"\0" + good[-4:],
+        "header alone": good[:12],
+    }
+
+
+@pytest.mark.parametrize("packet", _cases().values(), ids=_cases().keys())
+async def test_a_malformed_question_is_answered_formerr(packet):
+    """FORMERR with the id, and nothing of the question."""
+    here = bench()
+    reply = await here.resolver.answer(packet, CLIENT)
+    assert reply == packet[:2] + b"\x81\x81" + bytes(8)
+    assert here.counts.events["dns_malformed"] == 1
+
+
+@pytest.mark.parametrize("packet", [b"", b"\0" * 11, bytes(query("blocked.example").reply().pack())])
+async def test_what_is_no_query_is_met_with_silence(packet):
+    """A fragment of a header, or a reply, which answered would bounce for ever."""
+    assert await bench().resolver.answer(packet, CLIENT) is None
+
+
+async def test_without_an_upstream_blocked_names_are_still_answered():
+    """SERVFAIL with EDE 23 (Network Error) for the rest."""
+    here = bench("127.0.0.1:9")
+    reply = await here.ask(query("fine.example"))
+    assert (RCODE[reply.header.rcode], ede(reply)) == ("SERVFAIL", 23)
+    assert here.counts.events["dns_upstream_error"] == 1
+    assert RCODE[(await here.ask(query("blocked.example"))).header.rcode] == "NXDOMAIN"
+
+
+async def test_more_questions_than_may_wait_are_answered_at_once():
+    """SERVFAIL, counted as overload; blocked names go on."""
+    async with Upstream({}, delay=0.15) as upstream:
+        here = bench(upstream.address, max_inflight=2)
+        replies = await asyncio.gather(*(here.ask(query(f"{number}.example")) for number in range(5)))
+        blocked = await here.ask(query("blocked.example"))
+    assert sorted(RCODE[reply.header.rcode] for reply in replies) == ["NXDOMAIN"] * 2 + ["SERVFAIL"] * 3
+    assert here.counts.events["dns_overload"] == 3
+    assert RCODE[blocked.header.rcode] == "NXDOMAIN"
+
+
+@pytest.mark.parametrize(("edns", "limit"), [(None, 512), (100, 512), (700, 700), (4096, 1232)])
+async def test_an_answer_too_long_for_the_client_is_cut_over_udp_alone(edns, limit):
+    """TC and nothing else over UDP, the whole over TCP."""
+    lines = "\n".join(f'big.example 60 IN TXT "{number:050d}"' for number in range(40))
+    async with Upstream({("big.example", "TXT"): lines}) as upstream:
+        here = bench(upstream.address)
+        packet = bytes(query("big.example", "TXT", edns=edns).pack())
+        over_udp = await here.resolver.answer(packet, CLIENT)
+        over_tcp = await here.resolver.answer(packet, CLIENT, tcp=True)
+    assert over_udp is not None
+    assert over_tcp is not None
+    assert len(over_udp) <= limit < len(over_tcp)
+    cut, whole = DNSRecord.parse(over_udp), DNSRecord.parse(over_tcp)
+    assert (cut.header.tc, cut.rr, str(cut.q.qname)) == (1, [], "big.example.")
+    assert (whole.header.tc, len(whole.rr)) == (0, 40)
+    assert upstream.tcp_seen == 1
+
+
+async def test_whatever_breaks_a_question_is_refused_and_not_let_through(caplog):
+    """A fault of ours becomes SERVFAIL; the log names the kind of error and nothing of the question."""
+    here = bench()
+    here.policies[0] = None  # type: ignore[call-overload]
+    reply = await here.ask(query("secret-name.example"))
+    assert RCODE[reply.header.rcode] == "SERVFAIL"
+    assert here.counts.events["dns_internal_error"] == 1
+    assert "secret-name" not in caplog.text
+    assert "AttributeError" in caplog.text
+
+
+@given(st.binary(max_size=600), st.booleans())
+def test_any_packet_is_answered_or_dropped(packet, tcp):
+    """Whatever arrives on port 53, the answer is bytes or None, has the query's id, and nothing was raised."""
+    _answered(packet, tcp)
+
+
+@given(st.data())
+def test_any_damage_to_a_question_is_answered_or_dropped(data):
+    """The same for packets that begin as good ones."""
+    name = data.draw(st.sampled_from(["blocked.example", "fine.example", "null.example"]))
+    packet = bytearray(query(name, data.draw(st.sampled_from(["A", "HTTPS", "TXT"]))).pack())
+    for _ in range(data.draw(st.integers(1, 6))):
+        packet[data.draw(st.integers(0, len(packet) - 1))] = data.draw(st.integers(0, 255))
+    _answered(bytes(packet[: data.draw(st.integers(0, len(packet)))]), data.draw(st.booleans()))
+
+
+def _answered(packet: bytes, tcp: bool) -> None:
+    class Silent:
+        async def ask(self, _asked):
+            return None
+
+    here = bench(timeout=timedelta(seconds=1))
+    here.resolver._forward._upstreams = Silent()
+    reply = asyncio.run(here.resolver.answer(packet, CLIENT, tcp))
+    assert here.counts.events["dns_internal_error"] == 0
+    if len(packet) < 12 or packet[2] & 0x80:
+        assert reply is None
+    else:
+        assert reply is not None
+        assert reply[:2] == packet[:2]
+        assert reply[2] & 0x80
+        assert len(reply) == 12 or reply[12:].startswith(packet[12:-11][:20])
