@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import click
 import pytest
-import typer
+import typer.main
 from prometheus_client.core import Metric
+from typer.core import TyperGroup
 
 from filterproxy import metrics
 from filterproxy.cli import main
@@ -80,8 +80,8 @@ def test_every_route_is_documented_and_every_documented_one_exists():
 def commands() -> set[str]:
     """Return the names of all commands, with their groups."""
     root = typer.main.get_command(main.app())
-    assert isinstance(root, click.Group)
-    groups = {name: command for name, command in root.commands.items() if isinstance(command, click.Group)}
+    assert isinstance(root, TyperGroup)
+    groups = {name: command for name, command in root.commands.items() if isinstance(command, TyperGroup)}
     below = {f"{name} {inner}" for name, group in groups.items() for inner in group.commands}
     return (set(root.commands) - set(groups)) | below
 

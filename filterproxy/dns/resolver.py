@@ -92,7 +92,8 @@ class Resolver:
 
     async def _resolve(self, query: Query, client: str) -> bytes:
         address = self._address(client)
-        profile = self._policy().profile_of(address) if address is not None else None
+        policy = self._policy()  # one question, one policy, also where an upstream lets us wait
+        profile = policy.profile_of(address) if address is not None else None
         if profile is None:
             self.count.event("dns_refused_client")
             return answers.error(query, wire.REFUSED, answers.EDE_PROHIBITED)
@@ -102,12 +103,17 @@ class Resolver:
             return answers.error(query, wire.REFUSED)
         if query.qtype == wire.OPT:
             return answers.error(query, wire.FORMERR)
-        verdict = self._judge(profile, names.judged(query.labels), query)
+        rtype = QTYPE[query.qtype]
+
+        def judge(name: str | None) -> Verdict:
+            return Verdict() if name is None else decide(Question(profile, name, rtype), policy, self._now())
+
+        verdict = judge(names.judged(query.labels))
         if verdict.blocked:
             return self._block(query, verdict, asked=True)
-        return await self._relay(query, profile, verdict)
+        return await self._relay(query, verdict, judge)
 
-    async def _relay(self, query: Query, profile: str, verdict: Verdict) -> bytes:
+    async def _relay(self, query: Query, verdict: Verdict, judge: Callable[[str], Verdict]) -> bytes:
         try:
             found = await self._found(query)
         except Overloaded:
@@ -117,7 +123,7 @@ class Resolver:
             self.count.event("dns_upstream_error")
             return answers.error(query, wire.SERVFAIL, answers.EDE_NETWORK_ERROR)
         answer, age = found
-        whole = strictest((verdict, *(self._judge(profile, name, query) for name in answer.chain)))
+        whole = strictest((verdict, *map(judge, answer.chain)))
         if whole.blocked:
             return self._block(query, whole, asked=False)
         self.count.verdict("dns", whole)
@@ -130,11 +136,6 @@ class Resolver:
             return known
         answer = await self._forward.fetch(query)
         return None if answer is None else (answer, 0)
-
-    def _judge(self, profile: str, name: str | None, query: Query) -> Verdict:
-        if name is None:
-            return Verdict()
-        return decide(Question(profile, name, QTYPE[query.qtype]), self._policy(), self._now())
 
     def _block(self, query: Query, verdict: Verdict, *, asked: bool) -> bytes:
         self.count.verdict("dns", verdict)

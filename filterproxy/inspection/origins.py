@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from mitmproxy import tls
 from mitmproxy.proxy import server_hooks
@@ -21,11 +22,13 @@ class Origins(Guarded):
         super().__init__(count)
         self._targets = targets
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._before: Any = None
 
     @fails_closed(guard.nothing)
     def running(self) -> None:
         """Put the check of targets where names are resolved. Until this is done, nothing is dialled."""
         loop = asyncio.get_running_loop()
+        self._before = vars(loop).get("getaddrinfo")
         loop.getaddrinfo = self._targets.checked(loop.getaddrinfo)  # type: ignore[method-assign, assignment]
         self._loop = loop
 
@@ -33,7 +36,10 @@ class Origins(Guarded):
     def done(self) -> None:
         """Leave the loop as it was."""
         if self._loop is not None:
-            del self._loop.getaddrinfo
+            if self._before is not None:
+                self._loop.getaddrinfo = self._before  # type: ignore[method-assign]
+            else:
+                del self._loop.getaddrinfo
             self._loop = None
 
     @fails_closed(guard.refuse_server)
@@ -51,10 +57,10 @@ class Origins(Guarded):
         """Look again at whom we reached, before a byte is sent."""
         address, peer = data.server.address, data.server.peername
         host = names.host(address[0]) if address else None
-        if address is not None and host is not None and peer is not None:
-            if self._targets.is_own(host, address[1]) or self._targets.allows(peer[0], peer[1]):
-                return
-        guard.abort_server(self, data)
+        if address is None or host is None or peer is None:  # noqa: SIM114 - joined, it cannot be read
+            guard.abort_server(self, data)
+        elif not self._targets.is_own(host, address[1]) and not self._targets.allows(peer[0], peer[1]):
+            guard.abort_server(self, data)
 
     @fails_closed(guard.nothing)
     def server_connect_error(self, data: server_hooks.ServerConnectionHookData) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,8 +18,8 @@ MAX_BYTES = 2 * 1024**3
 def lines(path: Path) -> Iterator[bytes]:
     """Yield the lines of a file, each cut at one byte over MAX_LINE. Raises SourceError; the path is no secret."""
     try:
-        with path.open("rb") as file:
-            facts = path.stat()
+        with open(path, "rb", opener=_without_waiting) as file:
+            facts = os.fstat(file.fileno())
             if not stat.S_ISREG(facts.st_mode):
                 raise SourceError(f"{path}: not a regular file")
             if facts.st_size > MAX_BYTES:
@@ -32,3 +33,8 @@ def lines(path: Path) -> Iterator[bytes]:
                     whole = rest.endswith(b"\n")
     except OSError as exc:
         raise SourceError(f"{path}: {exc.strerror or type(exc).__name__}") from exc
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open a file without waiting for what is on the other side of a pipe."""
+    return os.open(path, flags | os.O_NONBLOCK)

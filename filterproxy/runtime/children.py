@@ -19,7 +19,7 @@ import filterproxy
 
 from .channel import Body, Channel, ChannelError, pair
 from .counters import Counters, Layout
-from .logs import event
+from .logs import event, failed
 from .memfd import shared
 
 _log = logging.getLogger(__name__)
@@ -103,8 +103,8 @@ async def keep(child: Child, run_once: Callable[[], Awaitable[None]], stopping: 
         begun = time.monotonic()
         try:
             await run_once()
-        except OSError as exc:
-            event(_log, logging.ERROR, "process_not_started", name=child.name, error=type(exc).__name__)
+        except Exception as exc:
+            failed(_log, "process_not_started", exc, name=child.name)
         if stopping.is_set():
             return
         if time.monotonic() - begun >= _HEALTHY:

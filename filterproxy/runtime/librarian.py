@@ -37,6 +37,7 @@ class Librarian:
         self._due = {table.id: 0.0 for table in worker.settings.lists}
         self._publishing = asyncio.Lock()
         self._published = -1
+        self._all_read = False
         self._overrides: frozenset[str] | None = None
         self._loop = asyncio.get_running_loop()
         self.disk_error = ""
@@ -56,11 +57,11 @@ class Librarian:
             try:
                 if self._refresher is None:
                     await self._open()
-                if due := [table for table in settings.lists if time.monotonic() >= self._due[table.id]]:
-                    await self.refresh(due)
                 if time.monotonic() - looked >= _OVERRIDES:
                     looked = time.monotonic()
                     await self.look_for_overrides()
+                if self._published < 0 or self._is_due():
+                    await self.refresh(table for table in settings.lists if time.monotonic() >= self._due[table.id])
             except ControlError as exc:
                 event(_log, logging.ERROR, "bundle_not_published", reason=str(exc))
             except Exception as exc:
@@ -74,7 +75,9 @@ class Librarian:
             await self._write("own", now())
         except ConfigError as exc:  # `run` has checked them; a file of entries may have changed since
             event(_log, logging.ERROR, "own_entries_refused", reason=str(exc))
-        await self._publish()
+
+    def _is_due(self) -> bool:
+        return any(time.monotonic() >= due for due in self._due.values())
 
     async def refresh(self, tables: Iterable[List], *, accept: bool = False) -> None:
         """Read `tables` now and put what changed in force. Raises ControlError where it could not be."""
@@ -83,6 +86,7 @@ class Librarian:
         for table in tables:  # also where it fails: a disk that is full is not tried every second
             self._due[table.id] = begun + min(_AGAIN, table.refresh.total_seconds())
         await self._write("lists", now(), tables, accept=accept)
+        self._all_read = self._all_read or len(tables) == len(self._due)
         for table in tables:
             status = self.statuses.get(table.id)
             if status is not None and status.state == "ok":
@@ -126,9 +130,12 @@ class Librarian:
         self.disk_error = ""
 
     async def _publish(self) -> None:
-        """Have the supervisor put the newest bundle in force everywhere."""
+        """Have the supervisor put the newest bundle in force everywhere.
+
+        The first time only once every list was read: workers that wait for lists must not begin with none.
+        """
         async with self._publishing:
-            if self._refresher is None or self._refresher.manifest.generation == self._published:
+            if self._refresher is None or not self._all_read or self._refresher.manifest.generation == self._published:
                 return
             manifest = self._refresher.manifest
             try:

@@ -19,12 +19,14 @@ _OURS = "filterproxy"
 Value = str | int | float | bool | None
 
 
-def event(log: logging.Logger, level: int, name: str, **fields: Value) -> None:
+def event(log: logging.Logger, level: int, name: str, /, **fields: Value) -> None:
     """Log the event `name` with `fields`."""
     log.log(level, name, extra={"fields": fields})
 
 
-def failed(log: logging.Logger, name: str, exc: BaseException, level: int = logging.ERROR, **fields: Value) -> None:
+def failed(
+    log: logging.Logger, name: str, exc: BaseException, level: int = logging.ERROR, /, **fields: Value
+) -> None:
     """Log the event `name` with the class of `exc` and the place that raised it."""
     log.log(level, name, extra={"fields": {**fields, **_exception(exc)}})
 

@@ -38,6 +38,7 @@ _FIRST_BUNDLE = 30.0
 _ADOPT = 120.0
 _TICK = 2.0
 _SILENT = 60.0
+_GRACE = 3.0
 _USES = {"edge": ("dns_udp", "dns_tcp"), "control": ("portal", "console"), "inspector": ()}
 
 
@@ -195,7 +196,7 @@ class Supervisor:
     async def _drain(self, keepers: list[asyncio.Task[None]]) -> None:
         for child in self.children:
             child.signal(signal.SIGTERM)
-        _, late = await asyncio.wait(keepers, timeout=self.settings.runtime.drain.total_seconds() + 0.5)
+        _, late = await asyncio.wait(keepers, timeout=self.settings.runtime.drain.total_seconds() + _GRACE)
         if late:
             for child in self.children:
                 if child.pid is not None:

@@ -76,7 +76,7 @@ _PROFILES: Sequence[Mapping[str, object]] = (
     {
         "id": "everyone",
         "networks": ["0.0.0.0/0", "::/0"],
-        "allow": ["=help.trap.example"],
+        "allow": ["=help.casino.test"],
         "deny": ["refused.test"],
     },
 )

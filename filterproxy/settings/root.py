@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Self
+from urllib.parse import quote
 
 from pydantic import Field, model_validator
 
@@ -78,4 +79,4 @@ class Settings(Table):
     @property
     def store_url(self) -> str:
         """The database's SQLAlchemy URL."""
-        return self.store.url or f"sqlite:///{self.runtime.state / 'filterproxy.db'}"
+        return self.store.url or f"sqlite:///{quote(str(self.runtime.state / 'filterproxy.db'))}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+import uvloop
 from dnslib import DNSRecord
 
 from filterproxy.dns import wire
@@ -99,7 +100,7 @@ async def test_servfail_is_handed_on_only_when_nobody_knows_better():
     assert (alone.rcode, alone.lifetime) == (wire.SERVFAIL, 0)
 
 
-async def test_a_closed_port_is_noticed_at_once():
+async def test_a_closed_port_is_noticed_at_once() -> None:
     """No time-out is waited for where the system knows that nobody listens."""
     async with Upstream(ZONE) as gone:
         pass
@@ -108,7 +109,7 @@ async def test_a_closed_port_is_noticed_at_once():
     assert asyncio.get_running_loop().time() - before < 2
 
 
-async def test_a_cut_answer_is_fetched_over_tcp():
+async def test_a_cut_answer_is_fetched_over_tcp() -> None:
     """TC over UDP leads to the same question over TCP; TC there, or another id, is no answer."""
     async with Upstream(ZONE, udp_limit=20) as upstream:
         answer = await asking(upstream).ask(FINE)
@@ -118,6 +119,18 @@ async def test_a_cut_answer_is_fetched_over_tcp():
         assert await asking(liar).ask(FINE) is None
     async with Upstream(ZONE, udp_limit=20, lame_tcp=lambda *_: []) as silent:
         assert await asking(silent, timeout=0.1).ask(FINE) is None
+
+
+def test_uvloop_serves_as_well():
+    """Workers run on uvloop: forgeries, silence, a closed port and TCP are met there in the same way."""
+
+    async def story() -> None:
+        await test_a_reply_that_does_not_fit_is_passed_over(_wrong_id)
+        await test_a_closed_port_is_noticed_at_once()
+        await test_a_cut_answer_is_fetched_over_tcp()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(asyncio.wait_for(story(), 20))
 
 
 @pytest.mark.parametrize(("records", "served"), [(500, True), (501, False)])

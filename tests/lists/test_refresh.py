@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+
+import pytest
+
+from filterproxy.core.decide import decide
+from filterproxy.core.model import Entry, Kind, Question, Request, Scope
+from filterproxy.core.urls import canonical
+from filterproxy.lists import publish
+from filterproxy.lists.refresh import Refresher, compile_all
+from filterproxy.settings import Settings
+from tests.policies import KEY, NOW, override
+
+PATTERNS = b"p" * 32
+
+
+@pytest.fixture
+def house(tmp_path):
+    """A state folder, a domain list of 100 names, a secret URL list, and the settings of both."""
+    domains, urls = tmp_path / "list.domains", tmp_path / "list.urls"
+    domains.write_text("".join(f"b{number}.example\n" for number in range(100)))
+    urls.write_text("h.example/secret-page\nno url at all\n")
+    return Settings.model_validate({
+        "runtime": {"state": str(tmp_path / "state")},
+        "lists": [
+            {"id": "domains", "format": "domains", "source": str(domains)},
+            {"id": "urls", "format": "urls", "source": str(urls), "confidential": True},
+        ],
+        "profiles": [{"id": "default", "networks": ["0.0.0.0/0"], "deny": ["own.example"]}],
+    })  # fmt: skip
+
+
+def refresher(settings):
+    """Return a refresher over the settings' state."""
+    return Refresher(settings, KEY, PATTERNS)
+
+
+def stored(settings):
+    """Return the policy of what is in force on disk, the sources being away."""
+    gone = settings.model_copy(
+        update={"lists": tuple(item.model_copy(update={"source": "/nowhere"}) for item in settings.lists)}
+    )
+    return compile_all(gone, KEY, PATTERNS)
+
+
+def blocked(policy, name):
+    """Tell whether a name is blocked."""
+    return decide(Question("default", name), policy, NOW).blocked
+
+
+def test_a_refresh_puts_lists_in_force_on_disk(house):
+    """What was read is there after a restart, under a generation that grew."""
+    first = refresher(house).refresh(house.lists, NOW)
+    assert [status.state for status in first.statuses] == ["ok", "ok"]
+    assert refresher(house).refresh(house.lists, NOW).generation == first.generation + 1
+    assert blocked(stored(house), "b7.example")
+
+
+@pytest.mark.parametrize(
+    "content", ["", "b1.example\n" * 3, "\0" * 500, "x/y\n" * 500, "".join(f"c{n}.example\n" for n in range(1000))]
+)
+def test_a_refused_list_leaves_the_last_one_in_force(house, content, caplog):
+    """Empty, cut short, binary, foreign or ten times larger: refused, reported, and the old one stays."""
+    known = refresher(house)
+    known.refresh(house.lists, NOW)
+    path = house.lists[0].source
+    with open(path, "w") as file:
+        file.write(content)
+    status = known.refresh(house.lists[:1], NOW).statuses[0]
+    assert (status.state, status.refused) == ("refused", 1)
+    assert "refused" in caplog.text
+    assert blocked(stored(house), "b7.example")
+    assert known.refresh(house.lists[:1], NOW).statuses[0].refused == 2
+
+
+def test_a_person_may_accept_what_a_gate_compares(house):
+    """`accept` takes a list that shrank; an empty one is no list all the same."""
+    known = refresher(house)
+    known.refresh(house.lists, NOW)
+    with open(house.lists[0].source, "w") as file:
+        file.write("b1.example\n")
+    assert known.refresh(house.lists[:1], NOW, accept=True).statuses[0].state == "ok"
+    assert not blocked(stored(house), "b7.example")
+
+
+def test_a_list_that_never_loaded_says_so(house):
+    """Its status is `never`, and the others are in force."""
+    away = house.lists[0].model_copy(update={"source": "/nowhere"})
+    statuses = refresher(house).refresh([away, house.lists[1]], NOW).statuses
+    assert [status.state for status in statuses] == ["never", "ok"]
+
+
+def test_an_unchanged_list_grows_younger_without_a_new_segment(house):
+    """Reading the same again touches its age alone."""
+    known = refresher(house)
+    before = known.refresh(house.lists, NOW).parts[0]
+    after = known.refresh(house.lists, NOW + timedelta(hours=1)).parts[0]
+    assert after.file == before.file
+    assert after.loaded_at > before.loaded_at
+
+
+def test_overrides_are_put_in_force_and_taken_away(house):
+    """They spare one page of one list, survive a refresh, and end when they are no longer named."""
+    known = refresher(house)
+    known.refresh(house.lists, NOW)
+    page = Request("default", "GET", canonical("http://h.example/secret-page"))
+    known.override([override("urls", Entry(Kind.URL, "h.example/secret-page", Scope.PAGE))], NOW)
+    known.refresh(house.lists, NOW)
+    assert not decide(page, stored(house), NOW).blocked
+    known.override([], NOW)
+    assert decide(page, stored(house), NOW).blocked
+
+
+def test_own_entries_are_put_in_force_and_what_is_no_longer_configured_goes(house):
+    """A profile's deny entries hold; a list that left the configuration leaves the bundle."""
+    known = refresher(house)
+    known.refresh(house.lists, NOW)
+    known.refresh_own(NOW)
+    assert blocked(stored(house), "own.example")
+    fewer = house.model_copy(update={"lists": house.lists[1:]})
+    names = {part.name for part in refresher(fewer).refresh_own(NOW).parts}
+    assert names == {"list:urls", "deny:default"}
+
+
+def test_bad_lines_are_reported_with_their_place_and_never_a_secret(house, caplog):
+    """File and line are named; the text of a confidential list's line is not, nor any listed address on disk."""
+    with caplog.at_level(logging.DEBUG):
+        refresher(house).refresh(house.lists, NOW)
+    assert f"{house.lists[1].source}:2:" in caplog.text
+    assert "no url at all" not in caplog.text
+    for path in publish.bundle_folder(house.runtime.state).iterdir():
+        assert b"secret-page" not in path.read_bytes()
+
+
+def test_a_damaged_manifest_is_read_over(house):
+    """The product starts anew from the sources rather than not at all."""
+    refresher(house).refresh(house.lists, NOW)
+    (publish.bundle_folder(house.runtime.state) / publish.MANIFEST).write_text("nonsense")
+    assert [status.state for status in refresher(house).refresh(house.lists, NOW).statuses] == ["ok", "ok"]
