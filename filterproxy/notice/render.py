@@ -97,7 +97,8 @@ class Notices:
         """Return a short page without a token. `reason` is a fixed sentence of ours, never a part of the request."""
         t = choose(languages, self._languages)
         known = status if f"refused.title_{status}" in t else 500
-        title, text = t(f"refused.title_{known}"), reason or t(f"refused.text_{known}")
+        title = t("refused.title_reason" if reason else f"refused.title_{known}")
+        text = reason or t(f"refused.text_{known}")
         body = b"" if head else self._page("refused", t, title=title, text=text)
         return Answer(status, page_headers(self._policy, language=t.language), body)
 

@@ -83,7 +83,8 @@ class AppealPages:
     async def status(self, request: Request) -> Response:
         """Show how an appeal stands. A wrong secret and an unknown number get the same answer."""
         fields = await forms.read(request)
-        receipt, secret = (forms.clean(fields.get(name, ""))[:200] for name in ("receipt", "secret"))
+        receipt = forms.clean(fields.get("receipt", ""))[:200]
+        secret = "".join(forms.clean(fields.get("secret", ""))[:200].split())  # as noted down, in groups or in lines
         if not receipt or not secret:
             return self._status(request, receipt, problem="status.incomplete", status=422)
         if not self._asking.allow(_client(request), self._parts.now()):

@@ -116,7 +116,7 @@ def test_an_address_is_typed_by_someone_who_saw_no_notice(world: World, context:
 
 
 def notice(page: Page, portal: str) -> None:
-    page.goto(f"http://games.example:{portal.rpartition(':')[2]}/")
+    page.goto(f"http://mixed.example:{portal.rpartition(':')[2]}/listed/place")
 
 
 def warning(page: Page, portal: str) -> None:

@@ -199,7 +199,9 @@ def test_every_refusal_has_its_words(notices, status):
 
 def test_a_refusal_says_the_given_reason_as_text(notices):
     """A reason is shown escaped."""
-    assert b"two names &lt;b&gt;" in notices.refused(400, "two names <b>").body
+    page = notices.refused(403, "two names <b>").body
+    assert b"two names &lt;b&gt;" in page
+    assert b"This service is not for your network" not in page
 
 
 @given(st.text(st.characters(codec="utf-8"), max_size=200))

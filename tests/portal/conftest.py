@@ -18,5 +18,5 @@ def world(tmp_path) -> Iterator[World]:
 
 
 @pytest.fixture
-def browser(world) -> TestClient:
+def browser(world: World) -> TestClient:
     return world.client()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import AsyncIterator
 
 import anyio
 import pytest
@@ -43,7 +44,7 @@ def test_a_failure_in_the_midst_of_an_answer_ends_it(pages):
     """Where the answer had begun, no second one is begun."""
 
     async def half(scope, receive, send):
-        async def chunks():
+        async def chunks() -> AsyncIterator[bytes]:
             yield b"half"
             raise RuntimeError
 
@@ -116,9 +117,12 @@ async def test_what_is_no_request_passes_through(pages):
     """Start-up messages of the server reach the application."""
     seen = []
 
+    async def nothing(*_):
+        return {}
+
     async def app(scope, receive, send):
         seen.append(scope["type"])
 
     for around in (Safe(app, pages), BodyLimit(app, pages)):
-        await around({"type": "lifespan"}, None, None)
+        await around({"type": "lifespan"}, nothing, nothing)
     assert seen == ["lifespan", "lifespan"]

@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 
 import pytest
+from httpx2 import Response
 
 from filterproxy.portal.foreign import own_hosts
 from filterproxy.settings import load_text
+from tests.portal.world import World
 
 
-def get(world, host, path="/", **options):
-    client = options.pop("client", "192.0.2.7")
-    return world.client(client=client).get(path, headers={"host": host, **options})
+def get(world: World, host: str | bytes, path: str = "/", client: str = "192.0.2.7") -> Response:
+    return world.client(client=client).get(path, headers={"host": host})
 
 
 OWN = (

@@ -13,7 +13,7 @@ UNTIL = date(2026, 2, 27)
 LISTS = make_record(load_text(CONFIG.replace("{host}", "notice.example"))).lists
 
 
-def by_place(totals):
+def by_place(totals: list[Total]) -> dict[tuple[date, str], int | None]:
     return {(cell.day, cell.list): cell.blocked for cell in cells(LISTS, totals, UNTIL)}
 
 

@@ -10,11 +10,12 @@ from datetime import UTC, datetime, timedelta
 from filterproxy.core.appeals import State
 from filterproxy.core.totals import Total
 from filterproxy.portal.record import Record
+from tests.portal.world import World
 
 SHOWN = datetime(2026, 2, 27, tzinfo=UTC)
 
 
-def fill(world):
+def fill(world: World) -> None:
     world.parts.store.add_totals([
         Total(SHOWN.date(), "pages", "dns", "block", 1234),
         Total(SHOWN.date() + timedelta(days=1), "pages", "dns", "block", 777_000),  # not yet to be told
