@@ -32,11 +32,14 @@ def run(settings: Settings, roles: frozenset[str] = ROLES, on_ready: Callable[[]
     Raises ConfigError or SecretError, one line each, where it cannot start; then nothing runs.
     """
     from filterproxy.runtime import logs, process, sockets
+    from filterproxy.runtime.children import environment
     from filterproxy.runtime.supervisor import Bound, Supervisor, places
 
     logs.set_up(settings.log.level, settings.log.format, "supervisor")
     _check(settings)
     user = process.user_to_become(settings.runtime.user)
+    if user is not None:
+        process.check_runs(user, environment())
     process.own_folder(settings.runtime.state, user)
     with _alone(settings.runtime.state, user):
         process.more_descriptors()

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
-from filterproxy.core.model import Entry, Listing
+from filterproxy.core.model import Entry
 from filterproxy.core.policy import Override, Policy
+from filterproxy.core.urls import Url, canonical
 from filterproxy.lists.compile import compile_segment
 from filterproxy.lists.formats import PARSERS, Options
 from filterproxy.lists.own import compile_own
@@ -42,7 +43,7 @@ def build(
     generation: int = 1,
     loaded_at: datetime = NOW,
 ) -> Policy:
-    """Return a policy over lists of lines; None for a list that never loaded. `extra` adds entries that no format says."""
+    """Return a policy over lists of lines; None for a list that never loaded. `extra` adds what no format says."""
     settings = Settings.model_validate({"lists": list(lists), "profiles": list(profiles), "operator": operator or {}})
     segments = []
     for of, lines in lists.items():
@@ -59,6 +60,8 @@ def override(list_id: str, entry: Entry, *, until: datetime | None = None) -> Ov
     return Override("o1", list_id, entry, until or NOW.replace(year=2027))
 
 
-def listing(of: List) -> Listing:
-    """Return the listing of a table."""
-    return of.listing
+def url(text: str) -> Url:
+    """Return the canonical form of what is known to be a URL."""
+    found = canonical(text)
+    assert found is not None, text
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,11 @@ from prometheus_client.core import Metric
 from typer.core import TyperGroup
 
 from filterproxy import metrics
-from filterproxy.cli import main
+from filterproxy.cli import main, run
+from filterproxy.core.decide import decide
+from filterproxy.core.model import Question, Request
+from filterproxy.core.urls import canonical
+from filterproxy.lists.refresh import compile_all
 from filterproxy.runtime.counters import EVENTS
 from filterproxy.settings import load, reference
 from tests.conftest import ROOT
@@ -109,3 +114,19 @@ def test_links_between_pages_lead_somewhere():
 def test_the_changelog_has_a_place_for_the_next_change():
     """Every change finds `Unreleased`."""
     assert "\n## Unreleased\n" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_what_the_hints_and_the_readme_promise_is_so(monkeypatch):
+    """What `make run` says to try is blocked by the sample lists, and so is what the README says."""
+    monkeypatch.chdir(ROOT)
+    settings = load(Path("config/filterproxy.toml"))
+    policy = compile_all(settings, bytes(32))
+    for text in (run._hints(settings), (ROOT / "README.md").read_text()):
+        name = re.search(r"dig @\S+ -p \d+ ([a-z.]+)", text)
+        page = re.search(r"(http://[a-z.]+\.example/\S+\.html)", text)
+        assert name is not None
+        assert page is not None
+        url = canonical(page[1])
+        assert url is not None
+        assert decide(Question("everyone", name[1]), policy, datetime.now(UTC)).blocked
+        assert decide(Request("everyone", "GET", url), policy, datetime.now(UTC)).blocked

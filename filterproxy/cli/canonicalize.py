@@ -9,6 +9,8 @@ import typer
 from .options import Json, Printer, targets
 from .quoting import quoted, quoted_or_null
 
+_NO_URL = '"canonical": null, "host": null, "path": null, "query": null, "expressions": null'
+
 
 def canonicalize(
     url: Annotated[list[str], typer.Argument(help="URLs; - reads lines from standard input.")],
@@ -25,12 +27,12 @@ def canonicalize(
             if not as_json:
                 printer.line("-" if found is None else found.text)
             elif found is None:
-                printer.line(f'{{"input": {quoted(target)}, "canonical": null, "host": null, "path": null, "query": null, "expressions": null}}')
+                printer.line(f'{{"input": {quoted(target)}, {_NO_URL}}}')
             else:
                 expressions = ", ".join(map(quoted, found.expressions))
                 printer.line(
-                    f'{{"input": {quoted(target)}, "canonical": {quoted(found.text)}, "host": "{found.host}", '
-                    f'"path": {quoted(found.path)}, "query": {quoted_or_null(found.query)}, "expressions": [{expressions}]}}'
+                    f'{{"input": {quoted(target)}, "canonical": {quoted(found.text)}, "host": "{found.host}", "path": '
+                    f'{quoted(found.path)}, "query": {quoted_or_null(found.query)}, "expressions": [{expressions}]}}'
                 )
     finally:
         printer.flush()

@@ -1,4 +1,4 @@
-"""`filterproxy doctor`: asks the running product, a line per check with what to do; exit 0 well, 1 warnings, 2 failures."""
+"""`filterproxy doctor`: asks the running product; a line per check, with what to do."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ _LOW, _EMPTY = 500_000_000, 20_000_000
 
 def doctor(
     config: Config = DEFAULT_CONFIG,
-    quick: Annotated[bool, typer.Option("--quick", help="Ask the processes only; send nothing over the network.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Ask the processes only; send nothing over the network.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Check the running product: exit 0 where all is well, 1 with warnings, 2 where something fails."""
@@ -105,8 +107,8 @@ def _books(status: dict[str, Any]) -> Iterator[Check]:
     if free is None:
         yield Check("disk", "warn", "the state folder's disk cannot be asked", "look at it")
     else:
-        level = "fail" if free < _EMPTY else "warn" if free < _LOW else "ok"
-        yield Check("disk", level, f"{free // 1_000_000} MB left", "make room: lists, counts and appeals need it")
+        text, advice = f"{free // 1_000_000} MB left", "make room: lists, counts and appeals need it"
+        yield Check("disk", "fail" if free < _EMPTY else "warn" if free < _LOW else "ok", text, advice)
     if error := report.get("bundle_error"):
         yield Check("bundle", "fail", f"cannot be written: {error}", "the last one stays in force; make room")
     failing = journal["failing"]

@@ -40,7 +40,9 @@ def status(config: Config = DEFAULT_CONFIG, as_json: Json = False) -> None:
 
 
 def refresh(
-    lists: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Lists; all where none is named.")] = None,
+    lists: Annotated[
+        list[str] | None, typer.Argument(metavar="[ID]...", help="Lists; all where none is named.")
+    ] = None,
     config: Config = DEFAULT_CONFIG,
     accept: Annotated[bool, typer.Option("--accept", help="Take a list although its size has changed much.")] = False,
 ) -> None:
@@ -95,5 +97,10 @@ def _table(rows: list[dict[str, Any]]) -> None:
     for column in ("list", "state", "entries", "exact", "host", "none", "bad lines", "last read", "reason"):
         table.add_column(column)
     for row in rows:
-        table.add_row(*(str(row.get(key, "")) for key in ("id", "state", "entries", "exact", "host", "none", "bad_lines", "loaded_at", "reason")))
+        table.add_row(
+            *(
+                str(row.get(key, ""))
+                for key in ("id", "state", "entries", "exact", "host", "none", "bad_lines", "loaded_at", "reason")
+            )
+        )
     Console().print(table)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Callable
 
 import typer
 
@@ -15,16 +16,26 @@ from filterproxy.errors import FilterproxyError
 
 from . import appeals, canonicalize, check, config, doctor, lists, run, top, version
 
-
 _HELP = "A DNS and HTTP filter for child online protection that answers for every block."
+
+
+_COMMANDS: tuple[Callable[..., None], ...] = (
+    run.run,
+    run.control,
+    run.edge,
+    run.inspect,
+    check.check,
+    canonicalize.canonicalize,
+    doctor.doctor,
+    top.top,
+    version.version,
+)
 
 
 def app() -> typer.Typer:
     """Return the whole command line."""
     root = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=_HELP)
-    for command in (run.run, run.control, run.edge, run.inspect, check.check, canonicalize.canonicalize):
-        root.command()(command)
-    for command in (doctor.doctor, top.top, version.version):
+    for command in _COMMANDS:
         root.command()(command)
     root.add_typer(lists.app(), name="lists")
     root.add_typer(appeals.app(), name="appeals")

@@ -49,12 +49,16 @@ def _hints(settings: Settings) -> str:
     host, port = split_address(settings.dns.listen[0])
     lines = ["", "filterproxy is ready. Try:", ""]
     if settings.dns.enabled:
-        lines.append(f"  dig @{host} -p {port} trap.example            a listed domain: NXDOMAIN, with the reason (EDE)")
+        lines.append(
+            f"  dig @{host} -p {port} trap.example            a listed domain: NXDOMAIN, with the reason (EDE)"
+        )
     if settings.gateway.enabled and settings.inspection.enabled:
         proxy = f"curl -x http://{settings.gateway.listen}"
         lines.append(f"  {proxy} -i http://pictures.example/albums/2041/page1.html   a listed page: the notice")
     if settings.portal.enabled:
-        lines.append(f"  {settings.portal.url}/transparency      the public record;  /notice, /appeal, /appeal/status beside it")
+        lines.append(
+            f"  {settings.portal.url}/transparency      the public record;  /notice, /appeal, /appeal/status beside it"
+        )
     if settings.console.enabled:
         lines.append(f"  http://{settings.console.listen}/                  the operator's page")
     if settings.metrics.enabled:

@@ -34,7 +34,6 @@ from .patterns import Patterns, Term
 MAGIC: Final = b"FPSEG\x00\x01\n"
 MEMO_HOSTS: Final = 65_536
 """Hosts that the memo holds at most; it is emptied when full, which costs one look-up per host again."""
-_TYPES = {"highs": "Q", "lows": "Q", "codes": "B", "offsets": "I", "fact_rows": "I", "fact_ids": "I"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +69,22 @@ class Segment:
 
     @classmethod
     def from_buffer(cls, buffer: memoryview) -> Segment:
-        """Return the segment that lies in `buffer`, of which it keeps views. Raises SegmentError where it cannot be one."""
+        """Return the segment that lies in `buffer`, of which it keeps views. Raises SegmentError."""
         header, arrays = split(buffer)
         try:
             facts = tuple(_facts(item) for item in header["facts"])
             terms = json.loads(bytes(arrays["terms"]) or b"[]")
             return cls(
                 name=header["name"],
-                membership=Membership(*(arrays[name].cast(kind) for name, kind in _TYPES.items()), facts),
+                membership=Membership(
+                    arrays["highs"].cast("Q"),
+                    arrays["lows"].cast("Q"),
+                    arrays["codes"].cast("B"),
+                    arrays["offsets"].cast("I"),
+                    arrays["fact_rows"].cast("I"),
+                    arrays["fact_ids"].cast("I"),
+                    facts,
+                ),
                 patterns=Patterns(Term(text, Scope(scope), score) for text, scope, score in terms),
                 loaded_at=_when(header["loaded_at"]),
                 version=header["version"],
@@ -96,7 +103,9 @@ def split(buffer: memoryview) -> tuple[dict[str, Any], dict[str, memoryview]]:
     try:
         header = json.loads(bytes(buffer[start : start + size]))
         parts = {name: buffer[at : at + length] for name, (at, length) in header["parts"].items()}
-        whole = all(at + length <= len(buffer) and len(parts[name]) == length for name, (at, length) in header["parts"].items())
+        whole = all(
+            at + length <= len(buffer) and len(parts[name]) == length for name, (at, length) in header["parts"].items()
+        )
     except (KeyError, TypeError, ValueError, AttributeError):
         raise SegmentError("a segment with a damaged header") from None
     if not whole:
@@ -107,7 +116,7 @@ def split(buffer: memoryview) -> tuple[dict[str, Any], dict[str, memoryview]]:
 def join(header: dict[str, Any], parts: dict[str, bytes]) -> bytes:
     """Return the buffer that `split` takes apart: each part begins at a multiple of eight."""
     places = {name: [0, len(data)] for name, data in parts.items()}
-    size = 0
+    size, text = 0, b""
     for _ in range(3):  # the header's length depends on the places and they on it; two rounds settle it
         at = _aligned(len(MAGIC) + 4 + size)
         for name, data in parts.items():
@@ -169,7 +178,7 @@ class Bundle:
         self._memo: dict[str, dict[int, HostFinding]] = {}
 
     def host(self, name: str) -> dict[int, HostFinding]:
-        """Return by the segment's place what each says of a canonical host; segments with nothing to say are left out."""
+        """Return by its place what each segment says of a canonical host; those with nothing to say are left out."""
         found = self._memo.get(name)
         if found is None:
             found = self._find_host(name)
@@ -195,7 +204,7 @@ class Bundle:
             for suffix, wanted in digests:
                 for code, facts in membership.find(wanted):
                     what = code & WHAT
-                    if what == TREE or what == (EXACT if suffix is name else BELOW):
+                    if what in (TREE, EXACT if suffix is name else BELOW):
                         domains.append(DomainRow(suffix, code, facts))
                     elif suffix is name and what == HOST:
                         urls.append((code, facts))

@@ -44,7 +44,14 @@ _DOMAIN_SCOPES: Final = {EXACT: Scope.EXACT, BELOW: Scope.BELOW, TREE: Scope.TRE
 _SPECIFIC: Final = {Scope.EXACT: 4_000_000, Scope.PAGE: 3_000_000, Scope.PREFIX: 2_000_000}
 _EXACT_NAME: Final = 1_000_000
 _TLS: Final = ("https", "wss")
-_STRENGTH: Final = {Action.BLOCK: 5, Action.WARN: 4, Action.INSPECT: 3, Action.FLAG: 2, Action.REWRITE: 1, Action.ALLOW: 0}
+_STRENGTH: Final = {
+    Action.BLOCK: 5,
+    Action.WARN: 4,
+    Action.INSPECT: 3,
+    Action.FLAG: 2,
+    Action.REWRITE: 1,
+    Action.ALLOW: 0,
+}
 _ALLOWED: Final = Verdict()
 
 
@@ -148,7 +155,7 @@ class _Decision:
         match = self._match(ranked.listing, block)
         if allow is not None and allow.specific >= block.specific:
             spared.note(match, self._match(ranked.listing, allow))
-        elif (override := self._overridden(ranked, block)) is not None:
+        elif (override := self._overridden(ranked)) is not None:
             spared.note(match, override)
         elif sparing is not None:
             spared.note(match, sparing)
@@ -221,7 +228,7 @@ class _Decision:
 
     # What spares
 
-    def _overridden(self, ranked: Ranked, block: Hit) -> Match | None:
+    def _overridden(self, ranked: Ranked) -> Match | None:
         _, allow = self._best(ranked.listing, ranked.override)
         return None if allow is None else self._match(ranked.listing, allow)
 
@@ -277,8 +284,7 @@ class _Decision:
         for ranked in self._view.keywords if self._url is not None else ():
             if ranked.place is None or (match := self._keyword(ranked)) is None:
                 continue
-            _, allow = self._best(ranked.listing, ranked.override)
-            by = sparing if allow is None else self._match(ranked.listing, allow)
+            by = self._overridden(ranked) or sparing
             if by is not None:
                 spared.note(match, by)
             elif best is None or _STRENGTH[match.action] > _STRENGTH[best.action]:
@@ -325,7 +331,7 @@ class _Spared:
 
 
 def _covers(scope: Scope, path: str, url: Url) -> bool:
-    """Tell whether an entry found under this path (with query) covers the URL: it may be its page or a directory above."""
+    """Tell whether an entry found under this path (with query) covers the URL: it may be a directory above."""
     if scope is Scope.PREFIX:
         return True
     if scope is Scope.PAGE:

@@ -37,7 +37,7 @@ _SPLIT = Struct("=QQ").unpack
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What few rows carry: when and where the entry counts, the provider's reference, how many entries a HOST row is for."""
+    """What few rows carry: when and where the entry counts, its reference, how many entries a HOST row is for."""
 
     not_before: datetime | None = None
     not_after: datetime | None = None
@@ -107,4 +107,3 @@ class Membership:
     def _facts_of(self, row: int) -> Facts:
         at = bisect_left(self._fact_rows, row)
         return self._facts[self._fact_ids[at]]
-

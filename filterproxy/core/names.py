@@ -44,9 +44,8 @@ def host(text: str) -> str | None:
 
 
 def trimmed(found: str) -> str | None:
-    """Return a host that the WHATWG parser gave without its trailing dot; None where a label is empty or it is too long."""
-    if found.endswith("."):
-        found = found[:-1]
+    """Return a host of the WHATWG parser without its trailing dot; None where a label is empty or it is too long."""
+    found = found.removesuffix(".")
     if not found or len(found) > MAX_HOST or found[0] == "." or ".." in found or found[-1] == ".":
         return None
     return found

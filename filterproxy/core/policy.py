@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Final
 
 from .bundle import Bundle, Segment
-from .model import Action, Basis, Entry, ListFormat, Listing
+from .model import Action, Basis, Entry, ListFormat, Listing, OnFailure
 
 MEMO_CLIENTS: Final = 65_536
 
@@ -101,7 +101,7 @@ class Policy:
         return self._views[profile]
 
     def profile_of(self, client: str) -> str | None:
-        """Return the profile with the longest prefix that holds the client's address; None: this client is not served."""
+        """Return the profile of the longest prefix that holds the client's address; None: the client is not served."""
         try:
             return self._clients[client]
         except KeyError:
@@ -136,17 +136,22 @@ class Policy:
             return ranked(_own_listing(profile.id), name) if name in places else None
 
         lists = [ranked(item, f"list:{item.id}") for item in self.listings if profile.subscribes(item)]
-        plain = [item for item in lists if item.listing.format is not ListFormat.KEYWORDS]
+        blocks = [item for item in lists if item.listing.action is not Action.ALLOW]
+        plain = [item for item in blocks if item.listing.format is not ListFormat.KEYWORDS]
         return View(
             profile=profile,
             mandatory=tuple(item for item in plain if item.listing.mandatory),
             deny=own("deny"),
             allow=own("allow"),
             sparing=tuple(item for item in lists if item.listing.action is Action.ALLOW),
-            blocking=tuple(item for item in plain if item.listing.action is Action.BLOCK and not item.listing.mandatory),
-            keywords=tuple(item for item in lists if item.listing.format is ListFormat.KEYWORDS and item.listing.action is not Action.ALLOW),
-            closed=tuple(item for item in lists if item.listing.on_failure == "closed" and item.listing.action in (Action.BLOCK, Action.WARN)),
-        )  # fmt: skip
+            blocking=tuple(item for item in plain if not item.listing.mandatory),
+            keywords=tuple(item for item in blocks if item.listing.format is ListFormat.KEYWORDS),
+            closed=tuple(
+                item
+                for item in blocks
+                if item.listing.on_failure is OnFailure.CLOSED and item.listing.action is not Action.FLAG
+            ),
+        )
 
 
 def _own_listing(profile: str) -> Listing:

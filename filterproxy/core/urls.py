@@ -97,10 +97,10 @@ def canonical(text: str) -> Url | None:
         return None
     if name is None or scheme not in _DEFAULT_PORT:
         return None
-    path, search = parsed.pathname, parsed.search
-    if _UNUSUAL.search(path):
+    path: str | None = parsed.pathname
+    query: str | None = parsed.search[1:] or None
+    if path is not None and _UNUSUAL.search(path):
         path = _canonical_path(path)
-    query: str | None = search[1:] if search else None
     if query is not None and "%" in query:
         query = _canonical_query(query)
         if query is None:

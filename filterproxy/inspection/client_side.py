@@ -72,6 +72,8 @@ class SoberHttp1(_Sober, Http1Server):
             yield from super().send(event)
 
     def read_headers(self, event: events.ConnectionEvent) -> layer.CommandGenerator[None]:
+        while bytes(self.buf)[:2] == b"\r\n":  # mitmproxy would wait for ever (RFC 9112, section 2.2)
+            self.buf.maybe_extract_at_most(2)
         for command in super().read_headers(event):
             # All that is sent from here is mitmproxy's 400, which quotes the request line.
             yield commands.SendData(self.conn, self._page(400)) if isinstance(command, commands.SendData) else command

@@ -122,9 +122,8 @@ class HttpFilter(Guarded):
         chosen = nextlayer.layer
         if isinstance(chosen, layers.HttpLayer):
             sober(chosen, self._answers.last_page)
-        elif chosen is not None and not isinstance(
-            chosen, layers.modes.HttpProxy | layers.ClientTLSLayer | layers.ServerTLSLayer
-        ):
+        elif chosen is not None and not isinstance(chosen, layers.modes.HttpProxy | layers.ServerTLSLayer):
+            # Also a ClientTLSLayer by itself: TLS to the proxy's own port.
             nextlayer.layer = guard.Closed(nextlayer.context)
 
     @fails_closed(guard.refuse_hello)
@@ -133,7 +132,7 @@ class HttpFilter(Guarded):
         data.ignore_connection = False
         tunnel = self._tunnels.get(data.context.client.id)
         if tunnel is None or tunnel.greeted:
-            self.refuse_tls(data.context.client.id)  # TLS to the proxy itself, or within TLS that we opened
+            self.refuse_tls(data.context.client.id)  # TLS within TLS that we opened
             return
         tunnel.greeted = True
         client = self._door.admit(data.context.client)

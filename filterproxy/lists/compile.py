@@ -87,7 +87,7 @@ def compile_segment(
     """Return the segment `name` of `entries` under the digest key. An entry that stands twice counts once."""
     listing = listing or Listing(name)
     spares = listing.action is Action.ALLOW
-    counting, wanted, terms = Counting(), _Rows(listing.www), dict[tuple[str, str, int], None]()
+    counting, wanted, terms = Counting(), _Rows(www=listing.www), dict[tuple[str, str, int], None]()
     for entry in entries:
         if entry.kind is Kind.KEYWORD:
             if (term := (entry.value, entry.scope.value, entry.score)) not in terms:
@@ -108,15 +108,23 @@ def compile_segment(
 class _Rows:
     """The rows of a segment: one per entry, one per host of URL entries, one per name above an exception."""
 
-    def __init__(self, www: bool) -> None:
+    def __init__(self, *, www: bool) -> None:
         self._www = www
         self._rows: dict[_Row, None] = {}
         self._hosts: dict[_Row, int] = {}
 
     def add(self, entry: Entry, *, allows: bool) -> bool:
         """Add an entry's rows; return False where it stood already."""
-        facts = Facts(entry.not_before, entry.not_after, entry.territories, entry.reference) if _has_facts(entry) else rows.NO_FACTS
-        code = _CODES[entry.kind, entry.scope] | (rows.ALLOWS if allows else 0) | (rows.IMPORTANT if entry.important else 0)
+        facts = (
+            Facts(entry.not_before, entry.not_after, entry.territories, entry.reference)
+            if _has_facts(entry)
+            else rows.NO_FACTS
+        )
+        code = (
+            _CODES[entry.kind, entry.scope]
+            | (rows.ALLOWS if allows else 0)
+            | (rows.IMPORTANT if entry.important else 0)
+        )
         row = (entry.value, code, facts)
         if row in self._rows:
             return False
@@ -138,7 +146,10 @@ class _Rows:
 
     def all(self) -> list[_Row]:
         """Return every row; a host's tells how many entries it is for."""
-        hosts = [(host, code, replace(facts, count=count) if count > 1 else facts) for (host, code, facts), count in self._hosts.items()]
+        hosts = [
+            (host, code, replace(facts, count=count) if count > 1 else facts)
+            for (host, code, facts), count in self._hosts.items()
+        ]
         return [*self._rows, *hosts]
 
 
@@ -146,7 +157,9 @@ def _arrays(wanted: list[_Row], key: bytes) -> tuple[dict[str, bytes], list[dict
     count = len(wanted)
     digests = b"".join(blake2b(text.encode("ascii"), digest_size=16, key=key).digest() for text, _, _ in wanted)
     halves = np.frombuffer(digests, dtype="<u8").reshape(count, 2)
-    codes = np.fromiter((code | (rows.HAS_FACTS if facts != rows.NO_FACTS else 0) for _, code, facts in wanted), np.uint8, count)
+    codes = np.fromiter(
+        (code | (rows.HAS_FACTS if facts != rows.NO_FACTS else 0) for _, code, facts in wanted), np.uint8, count
+    )
     order = np.lexsort((codes, halves[:, 1], halves[:, 0]))
     highs = halves[order, 0]
     bits = min(_MAX_BUCKET_BITS, max(0, (count // _ROWS_PER_BUCKET).bit_length()))

@@ -37,7 +37,7 @@ def parse_own(text: str) -> Entry | None:
 
 
 def compile_own(settings: Settings, key: bytes) -> Iterator[Compiled]:
-    """Yield a segment for each profile's deny and allow entries. Raises ConfigError naming an entry that means nothing."""
+    """Yield a segment for each profile's deny and allow entries. Raises ConfigError naming one that means nothing."""
     for profile in settings.profiles:
         for rule, texts in (("deny", profile.deny), ("allow", profile.allow)):
             if texts:

@@ -105,7 +105,7 @@ def write_segment(folder: Path, compiled: Compiled, patterns_key: bytes) -> Part
 
 
 def opened_segment(folder: Path, part: Part, patterns_key: bytes) -> bytes:
-    """Return a segment's buffer with its terms in clear, for a memfd. Raises SegmentError where the file is not what was written."""
+    """Return a segment's buffer with its terms in clear, for a memfd. Raises SegmentError where it was changed."""
     try:
         content = (folder / part.file).read_bytes()
     except OSError as exc:
@@ -147,7 +147,10 @@ def policy_of(
 ) -> Policy:
     """Return the policy of these settings over these segments; `loaded` tells when each source was last read."""
     fresh = [replace(item, loaded_at=loaded[item.name]) if item.name in loaded else item for item in segments]
-    profiles = [Profile(item.id, item.networks, None if item.lists is None else frozenset(item.lists)) for item in settings.profiles]
+    profiles = [
+        Profile(item.id, item.networks, None if item.lists is None else frozenset(item.lists))
+        for item in settings.profiles
+    ]
     return Policy(Bundle(fresh, key), settings.listings, profiles, generation, frozenset(settings.operator.territory))
 
 

@@ -108,7 +108,9 @@ class Refresher:
             for table, result in read:
                 name = f"list:{table.id}"
                 if isinstance(result, SourceError):
-                    statuses[table.id] = self._refused(statuses.get(table.id), table, str(result), name in parts, now)
+                    statuses[table.id] = self._refused(
+                        statuses.get(table.id), table, str(result), now, held=name in parts
+                    )
                     continue
                 parts[name] = self._written(result, parts.get(name), now)
                 self._shares[parts[name].digest] = result.shares
@@ -126,7 +128,9 @@ class Refresher:
                 if part.name.startswith(("list:", "override:")) and part.name.partition(":")[2] in known
             }
             parts |= {item.name: self._written(item, None, now) for item in compiled}
-            return self._put(parts, {item.list_id: item for item in self._manifest.statuses if item.list_id in known}, now)
+            return self._put(
+                parts, {item.list_id: item for item in self._manifest.statuses if item.list_id in known}, now
+            )
 
     def override(self, overrides: Iterable[Override], now: datetime) -> Manifest:
         """Put these overrides in force, and no others. Raises OSError."""
@@ -161,13 +165,17 @@ class Refresher:
             return replace(before, loaded_at=now.isoformat())
         return publish.write_segment(self._folder, compiled, self._patterns_key)
 
-    def _refused(self, before: Status | None, table: List, reason: str, held: bool, now: datetime) -> Status:
-        log.error("list %s: refused: %s; %s", table.id, reason, "the last one stays in force" if held else "it never loaded")
+    def _refused(self, before: Status | None, table: List, reason: str, now: datetime, *, held: bool) -> Status:
+        log.error(
+            "list %s: refused: %s; %s", table.id, reason, "the last one stays in force" if held else "it never loaded"
+        )
         refused = (before.refused if before else 0) + 1
         return Status(table.id, "refused" if held else "never", reason, now.isoformat(), refused)
 
     def _put(self, parts: dict[str, Part], statuses: dict[str, Status], now: datetime) -> Manifest:
-        manifest = Manifest(self._manifest.generation + 1, tuple(parts.values()), tuple(statuses.values()), now.isoformat())
+        manifest = Manifest(
+            self._manifest.generation + 1, tuple(parts.values()), tuple(statuses.values()), now.isoformat()
+        )
         publish.save(self._folder, manifest)
         self._manifest = manifest
         return manifest

@@ -27,6 +27,5 @@ def page_headers(policy: str, *, language: str = "en", referrer: str = "no-refer
         ("X-Frame-Options", "DENY"),
         ("Referrer-Policy", referrer),
         ("X-Robots-Tag", "noindex"),
-        ("Cross-Origin-Opener-Policy", "same-origin"),
         ("Permissions-Policy", "camera=(), geolocation=(), microphone=()"),
     )

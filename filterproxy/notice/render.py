@@ -20,7 +20,7 @@ from filterproxy.settings.tables import Operator
 
 from .headers import content_policy, page_headers, style_hash
 from .language import Catalogue, catalogues, choose
-from .token import LONGEST_SUBJECT, Blocked, Sealer
+from .token import Blocked, Sealer, sealable
 
 _LETTERS = "23456789BCDFGHJKMNPQRTVWXZ"  # no vowels and no look-alikes: no reference spells a word or is misread
 RETRY_SECONDS = 300
@@ -50,7 +50,9 @@ class Notices:
         self._templates = {name: environment.get_template(f"{name}.html") for name in ("block", "warning", "refused")}
         self._style = files("filterproxy.notice").joinpath("style.css").read_text("utf-8")
         # A browser checks form-action along redirects too; /appeal answers a token with the form itself.
-        self._policy = content_policy(style=style_hash(self._style), form_action=self._portal)
+        # A policy cannot name an IPv6 address (CSP 3, host-source), so such a portal is named by its scheme.
+        target = f"{self._portal.partition(':')[0]}:" if "[" in self._portal else self._portal
+        self._policy = content_policy(style=style_hash(self._style), form_action=target)
         implementer = quote(operator.url or self._portal, safe="/:?#[]@!$&'()*+,;=%~")
         self._blocked_by = f'<{implementer}>; rel="blocked-by"'
 
@@ -103,8 +105,8 @@ class Notices:
         return Answer(status, page_headers(self._policy, language=t.language), body)
 
     def _seal(self, listing: Listing, subject: str, now: datetime, reference: str) -> str:
-        """Return the token, empty where the address is too long for one: the form then asks for it."""
-        if len(subject) > LONGEST_SUBJECT:
+        """Return the token, empty where the address does not fit in one: the form then asks for it."""
+        if not sealable(subject):
             return ""
         kind = "url" if "://" in subject else "host"
         return self._sealer.seal(Blocked(listing.id, subject, kind, now, reference))  # type: ignore[arg-type]

@@ -25,9 +25,14 @@ LIFETIME = timedelta(days=30)
 LONGEST_SUBJECT = 8192
 """Characters of an address that can still be sealed; it is also the longest that can be typed."""
 _BLOCK = 512
-_LONGEST_TOKEN = 16_384
+_LONGEST_TOKEN = 24_576
 _SUITE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_128_GCM)
 _INFO = b"filterproxy notice 1"
+
+
+def sealable(subject: str) -> bool:
+    """Tell whether an address fits in a token: canonical ones do, up to LONGEST_SUBJECT characters."""
+    return len(subject) <= LONGEST_SUBJECT and subject.isascii() and subject.isprintable()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +48,7 @@ class Blocked:
     """A short random id that stands on the notice too."""
 
     def __post_init__(self) -> None:
-        if len(self.subject) > LONGEST_SUBJECT or self.kind not in ("url", "host"):
+        if not sealable(self.subject) or self.kind not in ("url", "host"):
             raise ValueError("this block cannot be sealed")
         hour = self.at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
         object.__setattr__(self, "at", hour)
@@ -56,7 +61,7 @@ class Sealer:
         self._key = X25519PublicKey.from_public_bytes(public_key)
 
     def seal(self, facts: Blocked) -> str:
-        """Return a token of unreserved URL characters, between about 0.8 and 12 KiB long."""
+        """Return a token of unreserved URL characters, between about 0.8 and 22 KiB long."""
         text = json.dumps([facts.list_id, facts.subject, facts.kind, int(facts.at.timestamp()), facts.reference])
         plain = text.encode()
         padded = plain.ljust(-(-len(plain) // _BLOCK) * _BLOCK)  # JSON may end in spaces

@@ -56,8 +56,8 @@ class OwnHost:
         page = decide(Asked(profile, scope["method"], url), policy, now)
         # A whole host may be blocked by name (`https = "block-host"`) where this page of it is not listed.
         site = strictest([page, *(decide(Question(profile, url.host, kind), policy, now) for kind in ("A", "AAAA"))])
-        verdict, subject = (page, url.text) if page.blocked else (site, url.host)
-        return self._notice(verdict, subject, scope)
+        listed = page.blocked and page.unavailable is None
+        return self._notice(page if listed else site, url.text if listed else url.host, scope)
 
     def _notice(self, verdict: Verdict, subject: str, scope: Scope) -> Answer:
         notices, now = self._parts.notices, self._parts.now()

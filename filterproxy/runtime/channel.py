@@ -165,7 +165,7 @@ class Channel:
             answer = {"re": number, "body": await self._handle(kind, body, fds) or {}}
         except FilterproxyError as exc:
             answer = {"re": number, "error": str(exc)}
-        except Exception as exc:
+        except Exception as exc:  # noqa: BLE001 - the peer is told that it failed, and this process goes on
             failed(_log, "channel_request_failed", exc, kind=kind)
             answer = {"re": number, "error": f"internal error ({type(exc).__name__})"}
         if number is not None:

@@ -57,7 +57,7 @@ async def _serve(role: str, name: str, sock: socket.socket) -> None:
         module = cast("Role", importlib.import_module(f"filterproxy.runtime.{role}"))
         try:
             await module.main(worker)
-        except Exception as exc:
+        except Exception as exc:  # noqa: BLE001 - told by class and place; a traceback may hold an address
             logs.failed(logging.getLogger(__name__), "role_failed", exc, logging.CRITICAL)
             raise SystemExit(1) from None
 

@@ -92,7 +92,7 @@ class Child:
         command = [sys.executable, "-P", "-m", "filterproxy.runtime.child", self.role, self.name]
         ends = [str(theirs.fileno()), str(os.getpid())]
         return await asyncio.create_subprocess_exec(
-            *command, *ends, stdin=asyncio.subprocess.DEVNULL, pass_fds=(theirs.fileno(),), env=_environment()
+            *command, *ends, stdin=asyncio.subprocess.DEVNULL, pass_fds=(theirs.fileno(),), env=environment()
         )
 
 
@@ -103,7 +103,7 @@ async def keep(child: Child, run_once: Callable[[], Awaitable[None]], stopping: 
         begun = time.monotonic()
         try:
             await run_once()
-        except Exception as exc:
+        except Exception as exc:  # noqa: BLE001 - whatever keeps it from starting, it is tried again
             failed(_log, "process_not_started", exc, name=child.name)
         if stopping.is_set():
             return
@@ -116,7 +116,7 @@ async def keep(child: Child, run_once: Callable[[], Awaitable[None]], stopping: 
         child.restarts += 1
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """Return the environment of a child: ours, and where this package lies if it is not installed."""
     found = dict(os.environ)
     root = str(Path(filterproxy.__file__).resolve().parent.parent)

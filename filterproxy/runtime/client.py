@@ -27,7 +27,10 @@ def ask(state: Path, request: dict[str, Any], timeout: float = 30.0) -> dict[str
 
 
 def bundle(state: Path, timeout: float = 10.0) -> tuple[dict[str, Any], dict[str, memoryview], bytes]:
-    """Return what is in force: the manifest, each segment's buffer by its name, and the digest key. Raises ControlError."""
+    """Return what is in force: the manifest, each segment's buffer by its file, and the digest key.
+
+    Raises ControlError.
+    """
     reply, fds = _exchange(state, {"do": "bundle"}, timeout)
     try:
         names = reply["segments"]
@@ -35,7 +38,8 @@ def bundle(state: Path, timeout: float = 10.0) -> tuple[dict[str, Any], dict[str
             raise ControlError("the running product sent an incomplete bundle; try again")
         with mapped(fds[0]) as key:
             digest_key = key[:]
-        return reply["manifest"], {name: memoryview(mapped(fd)) for name, fd in zip(names, fds[1:], strict=True)}, digest_key
+        buffers = {name: memoryview(mapped(fd)) for name, fd in zip(names, fds[1:], strict=True)}
+        return reply["manifest"], buffers, digest_key
     finally:
         for fd in fds:
             os.close(fd)

@@ -17,8 +17,8 @@ from filterproxy.settings import Settings
 
 EVENTS = (
     "dns_queries", "dns_malformed", "dns_refused_client", "dns_cache_hit", "dns_upstream_error", "dns_overload",
-    "dns_tcp_connections", "dns_internal_error", "http_requests", "http_connects", "http_malformed", "http_refused_client",
-    "dns_internal_error", "http_hook_error", "http_upstream_error", "notices", "tokens_failed",
+    "dns_tcp_connections", "dns_internal_error", "http_requests", "http_connects", "http_malformed",
+    "http_refused_client", "http_hook_error", "http_upstream_error", "notices", "tokens_failed",
 )  # fmt: skip
 FRONTENDS = ("dns", "http")
 OUTCOMES = ("block", "flag", "warn", "inspect", "rewrite", "allow", "spared")

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from filterproxy.core.appeals import State
 from filterproxy.core.decide import decide
-from filterproxy.core.model import Action, Connection, Entry, Kind, Match, Request, Scope, Subject
+from filterproxy.core.model import Action, Connection, Entry, Kind, Match, Request, Scope
 from filterproxy.core.names import host
 from filterproxy.core.policy import EVERYONE, Policy
 from filterproxy.core.urls import canonical
@@ -26,6 +26,10 @@ _STEPS = {
     "triage": State.TRIAGED, "forward": State.FORWARDED, "reject": State.REJECTED, "withdraw": State.WITHDRAWN,
     "grant": State.GRANTED,
 }  # fmt: skip
+
+
+Subject = Request | Connection
+"""What an appeal may be about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,7 @@ def blocking(subject: Subject, policy: Policy, now: datetime) -> list[Match]:
 def entry_to_spare(subject: Subject, match: Match) -> Entry:
     """Return the narrowest entry that spares `subject` from `match`."""
     if not isinstance(subject, Request) or match.kind is Kind.DOMAIN:
-        name = subject.url.host if isinstance(subject, Request) else subject.host if isinstance(subject, Connection) else ""
+        name = subject.url.host if isinstance(subject, Request) else subject.host
         return Entry(Kind.DOMAIN, name, Scope.EXACT, Action.ALLOW)
     if match.kind is Kind.URL and match.scope in (Scope.PAGE, Scope.EXACT) and "/" in match.expression:
         return Entry(Kind.URL, match.expression, match.scope, Action.ALLOW)

@@ -88,7 +88,10 @@ class Desk:
     async def totals(self, body: Body) -> Body:
         """Put counts of one day into the store. Raises StoreError; the supervisor keeps them then."""
         day = date.fromisoformat(body["day"])
-        rows = [Total(day, "" if name == NO_LIST else name, frontend, action, n) for name, frontend, action, n in body["rows"]]
+        rows = [
+            Total(day, "" if name == NO_LIST else name, frontend, action, n)
+            for name, frontend, action, n in body["rows"]
+        ]
         await asyncio.to_thread(self._store.add_totals, rows, batch=body["batch"])
         return {}
 
@@ -121,7 +124,13 @@ class Desk:
             "blocked_by": [match.listing.id for match in matches],
             "mandatory": any(match.listing.mandatory for match in matches),
             "moves": [
-                {"at": move.at.isoformat(), "from": move.from_state, "to": move.to_state, "by": move.by, "note": move.note}
+                {
+                    "at": move.at.isoformat(),
+                    "from": move.from_state,
+                    "to": move.to_state,
+                    "by": move.by,
+                    "note": move.note,
+                }
                 for move in row.moves
             ],
             "overrides": [_override(item) for item in self._store.override_rows() if item.receipt == row.receipt],
@@ -130,7 +139,9 @@ class Desk:
 
     def _overrides(self) -> list[dict[str, Any]]:
         moment = now()
-        return [_override(row) for row in self._store.override_rows() if row.revoked_at is None and row.expires_at > moment]
+        return [
+            _override(row) for row in self._store.override_rows() if row.revoked_at is None and row.expires_at > moment
+        ]
 
     async def _decide(self, request: Body, by: str) -> Body:
         decision = _decision(request, by)

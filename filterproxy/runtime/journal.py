@@ -22,6 +22,7 @@ from .logs import failed
 _log = logging.getLogger(__name__)
 _KEEP = timedelta(days=35)
 
+
 @dataclass(frozen=True)
 class Batch:
     """What goes to the store at once: counts of one day, under a name by which the store knows them again."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Callable, Iterable
 
 from filterproxy.errors import ConfigError, ControlError, StoreError
 from filterproxy.keys import Keys
@@ -37,7 +36,7 @@ class Librarian:
         self._due = {table.id: 0.0 for table in worker.settings.lists}
         self._publishing = asyncio.Lock()
         self._published = -1
-        self._all_read = False
+        self._opened = self._all_read = False
         self._overrides: frozenset[str] | None = None
         self._loop = asyncio.get_running_loop()
         self.disk_error = ""
@@ -55,7 +54,7 @@ class Librarian:
         looked = float("-inf")
         while True:
             try:
-                if self._refresher is None:
+                if not self._opened:
                     await self._open()
                 if time.monotonic() - looked >= _OVERRIDES:
                     looked = time.monotonic()
@@ -64,17 +63,19 @@ class Librarian:
                     await self.refresh(table for table in settings.lists if time.monotonic() >= self._due[table.id])
             except ControlError as exc:
                 event(_log, logging.ERROR, "bundle_not_published", reason=str(exc))
-            except Exception as exc:
+            except Exception as exc:  # noqa: BLE001 - the last good bundle stays, and it is tried again
                 failed(_log, "refresh_failed", exc)
             await asyncio.sleep(1)
 
     async def _open(self) -> None:
         settings, keys = self._worker.settings, self._keys
-        self._refresher = await asyncio.to_thread(Refresher, settings, keys.digest, keys.patterns)
+        if self._refresher is None:
+            self._refresher = await asyncio.to_thread(Refresher, settings, keys.digest, keys.patterns)
         try:
-            await self._write("own", now())
+            await self._write(lambda refresher: refresher.refresh_own(now()))
         except ConfigError as exc:  # `run` has checked them; a file of entries may have changed since
             event(_log, logging.ERROR, "own_entries_refused", reason=str(exc))
+        self._opened = True
 
     def _is_due(self) -> bool:
         return any(time.monotonic() >= due for due in self._due.values())
@@ -85,7 +86,7 @@ class Librarian:
         begun = time.monotonic()
         for table in tables:  # also where it fails: a disk that is full is not tried every second
             self._due[table.id] = begun + min(_AGAIN, table.refresh.total_seconds())
-        await self._write("lists", now(), tables, accept=accept)
+        await self._write(lambda refresher: refresher.refresh(tables, now(), accept=accept))
         self._all_read = self._all_read or len(tables) == len(self._due)
         for table in tables:
             status = self.statuses.get(table.id)
@@ -94,7 +95,10 @@ class Librarian:
         await self._publish()
 
     async def look_for_overrides(self, *, force: bool = False) -> None:
-        """Put the store's overrides in force if they changed. Raises ControlError; a store that is away changes nothing."""
+        """Put the store's overrides in force if they changed; a store that is away changes nothing.
+
+        Raises ControlError where they could not be put in force; where `force` is set also for a store that is away.
+        """
         moment = now()
         try:
             found = await asyncio.to_thread(self._store.overrides, moment)
@@ -105,25 +109,21 @@ class Librarian:
         ids = frozenset(override.id for override in found)
         if ids == self._overrides and not force:
             return
-        await self._write("overrides", moment, found)
+        await self._write(lambda refresher: refresher.override(found, moment))
         await self._publish()
         self._overrides = ids
+        if force and self._published < 0:
+            raise ControlError("the lists are still being read for the first time; it is in force once they are")
 
     def put_in_force(self) -> None:
         """Put the store's overrides in force, and return when every process judges by them. For other threads."""
         asyncio.run_coroutine_threadsafe(self.look_for_overrides(force=True), self._loop).result(_PUBLISH)
 
-    async def _write(self, what: str, moment: datetime, items: Iterable[object] = (), *, accept: bool = False) -> None:
+    async def _write(self, change: Callable[[Refresher], Manifest]) -> None:
         if self._refresher is None:
             raise ControlError("the lists are not open yet; try again in a moment")
         try:
-            match what:
-                case "own":
-                    await asyncio.to_thread(self._refresher.refresh_own, moment)
-                case "lists":
-                    await asyncio.to_thread(self._refresher.refresh, items, moment, accept=accept)
-                case _:
-                    await asyncio.to_thread(self._refresher.override, items, moment)
+            await asyncio.to_thread(change, self._refresher)
         except OSError as exc:
             self.disk_error = exc.strerror or type(exc).__name__
             raise ControlError(f"the bundle cannot be written: {self.disk_error}; the last one stays in force") from exc
@@ -132,10 +132,11 @@ class Librarian:
     async def _publish(self) -> None:
         """Have the supervisor put the newest bundle in force everywhere.
 
-        The first time only once every list was read: workers that wait for lists must not begin with none.
+        The very first time only once every list was read: workers that wait for lists must not begin with none.
         """
         async with self._publishing:
-            if self._refresher is None or not self._all_read or self._refresher.manifest.generation == self._published:
+            something = self._all_read or self._worker.live.manifest.generation > 0
+            if self._refresher is None or not something or self._refresher.manifest.generation == self._published:
                 return
             manifest = self._refresher.manifest
             try:

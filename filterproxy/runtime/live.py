@@ -53,9 +53,7 @@ class Live:
         event(_log, logging.INFO, "bundle_adopted", generation=manifest.generation)
         return {"generation": manifest.generation}
 
-    def _build(
-        self, manifest: publish.Manifest, files: list[str], fds: list[int]
-    ) -> tuple[Policy, dict[str, Segment]]:
+    def _build(self, manifest: publish.Manifest, files: list[str], fds: list[int]) -> tuple[Policy, dict[str, Segment]]:
         fresh = {file: Segment.from_buffer(memoryview(mapped(fd))) for file, fd in zip(files, fds, strict=True)}
         held = self._segments | fresh
         try:

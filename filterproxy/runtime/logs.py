@@ -24,9 +24,7 @@ def event(log: logging.Logger, level: int, name: str, /, **fields: Value) -> Non
     log.log(level, name, extra={"fields": fields})
 
 
-def failed(
-    log: logging.Logger, name: str, exc: BaseException, level: int = logging.ERROR, /, **fields: Value
-) -> None:
+def failed(log: logging.Logger, name: str, exc: BaseException, level: int = logging.ERROR, /, **fields: Value) -> None:
     """Log the event `name` with the class of `exc` and the place that raised it."""
     log.log(level, name, extra={"fields": {**fields, **_exception(exc)}})
 
@@ -48,7 +46,7 @@ def _place(trace: TracebackType | None) -> str:
 
 
 def set_up(level: str, form: str, process: str) -> None:
-    """Send all logging of this process to standard error, as `form` (text or json), and route stray exceptions there."""
+    """Send all logging of this process to standard error, as `form` (text or json), and stray exceptions too."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json(process) if form == "json" else _Text(process))
     root = logging.getLogger()

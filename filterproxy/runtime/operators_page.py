@@ -1,4 +1,4 @@
-"""A small read-only page for operators, on the console's listener until the console's own issue comes. No address is on it."""
+"""A small read-only page for operators, where the console will be. No address is on it."""
 
 from __future__ import annotations
 

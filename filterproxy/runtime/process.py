@@ -8,6 +8,8 @@ import pwd
 import resource
 import signal
 import stat
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +47,28 @@ def user_to_become(name: str) -> User | None:
     return User(name, found.pw_uid, found.pw_gid)
 
 
+def check_runs(user: User, environment: dict[str, str]) -> None:
+    """Raise ConfigError where `user` could not run this Python with this package: no child would ever start."""
+    command = [sys.executable, "-P", "-c", "import filterproxy"]
+    try:
+        found = subprocess.run(
+            command,
+            user=user.uid,
+            group=user.gid,
+            extra_groups=[],
+            env=environment,
+            stderr=subprocess.DEVNULL,
+            check=False,
+        )
+        well = found.returncode == 0
+    except OSError:
+        well = False
+    if not well:
+        raise ConfigError(
+            f"runtime.user: {user.name} cannot run {sys.executable}; install filterproxy where that user may read"
+        )
+
+
 def become(user: User) -> None:
     """Become `user` for good: supplementary groups, group and user, all three ids of each.
 
@@ -53,9 +77,9 @@ def become(user: User) -> None:
     os.setgroups([])
     os.setresgid(user.gid, user.gid, user.gid)
     os.setresuid(user.uid, user.uid, user.uid)
-    for attempt in (lambda: os.setuid(0), lambda: os.setgid(0), lambda: os.setgroups([0])):
+    for attempt in (os.setuid, os.setgid, os.setegid, os.seteuid):
         try:
-            attempt()
+            attempt(0)
         except PermissionError:
             continue
         raise RuntimeError("privileges could be taken back")

@@ -56,7 +56,9 @@ def bind(settings: Settings, roles: frozenset[str]) -> Sockets:
         if settings.metrics.enabled:
             found.metrics.append(_bound(settings.metrics.listen, socket.SOCK_STREAM, "metrics.listen"))
         if "inspector" in roles:
-            _bound(settings.gateway.listen, socket.SOCK_STREAM, "gateway.listen").close()  # only to know that it is free
+            _bound(
+                settings.gateway.listen, socket.SOCK_STREAM, "gateway.listen"
+            ).close()  # only to know that it is free
     except BaseException:
         found.close()
         raise

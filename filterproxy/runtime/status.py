@@ -47,12 +47,14 @@ def snapshot(supervisor: Supervisor) -> metrics.Snapshot:
             metrics.ProcessState(child.name, child.ready, child.restarts, child.started_at, child.generation)
             for child in supervisor.children
         ],
-        lists=[
-            metrics.ListState(item["id"], item["entries"], item["loaded_at"], supervisor.refused.get(item["id"], 0), item["stale"])
-            for item in report.get("lists", ())
-        ],
+        lists=[_list_state(supervisor, item) for item in report.get("lists", ())],
         gauges=_gauges(supervisor),
     )
+
+
+def _list_state(supervisor: Supervisor, item: dict[str, Any]) -> metrics.ListState:
+    refused = supervisor.refused.get(item["id"], 0)
+    return metrics.ListState(item["id"], item["entries"], item["loaded_at"], refused, item["stale"])
 
 
 def _gauges(supervisor: Supervisor) -> dict[str, float]:

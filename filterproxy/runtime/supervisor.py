@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from filterproxy import metrics
@@ -84,7 +86,7 @@ class Supervisor:
                 server = await Pages(status.pages(self)).serve(sock)
                 stack.callback(server.close)
             helpers = [
-                loop.create_task(control_socket.serve(self.bound.control, lambda ask, by: commands.answer(self, ask, by))),
+                loop.create_task(control_socket.serve(self.bound.control, partial(commands.answer, self))),
                 loop.create_task(self._tick()),
                 loop.create_task(self._announce(on_ready)),
             ]
@@ -162,7 +164,9 @@ class Supervisor:
             child.generation = int(answer["generation"])
 
     async def _handle(self, child: Child, kind: str, body: Body, fds: list[int]) -> Body | None:
-        """Take a message of `child`. None of them carries descriptors."""
+        """Take a message of `child`. None of them should carry descriptors."""
+        for fd in fds:
+            os.close(fd)
         child.last_beat = time.monotonic()
         if kind == "ready":
             child.ready = True

@@ -51,7 +51,10 @@ class Settings(Table):
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
-        for what, ids in (("lists", [item.id for item in self.lists]), ("profiles", [item.id for item in self.profiles])):
+        for what, ids in (
+            ("lists", [item.id for item in self.lists]),
+            ("profiles", [item.id for item in self.profiles]),
+        ):
             twice = {name for name in ids if ids.count(name) > 1} if len(ids) != len(set(ids)) else set()
             if twice:
                 raise ValueError(f"{what}: the id {min(twice)} stands twice")

@@ -5,7 +5,7 @@ import json
 
 def test_each_line_has_the_fields_that_scripts_rely_on(run):
     """Input, canonical form, its parts and expressions; all null but the input where it is no URL, exit 2 then."""
-    done = run("canonicalize", "--json", "-", stdin='EXAMPLE.com/%61/"?q=\\\nhttp://\nh.example\n'.encode())
+    done = run("canonicalize", "--json", "-", stdin=b'EXAMPLE.com/%61/"?q=\\\nhttp://\nh.example\n')
     first, second, third = map(json.loads, done.stdout.splitlines())
     assert first == {
         "input": 'EXAMPLE.com/%61/"?q=\\',

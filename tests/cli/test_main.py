@@ -14,7 +14,19 @@ def test_the_version(run):
 def test_help_lists_every_command(run):
     """What other people's scripts rely on is there."""
     text = run("--help").stdout
-    for command in ("run", "control", "edge", "inspect", "check", "canonicalize", "lists", "appeals", "config", "doctor", "top"):
+    for command in (
+        "run",
+        "control",
+        "edge",
+        "inspect",
+        "check",
+        "canonicalize",
+        "lists",
+        "appeals",
+        "config",
+        "doctor",
+        "top",
+    ):
         assert f" {command} " in text
 
 

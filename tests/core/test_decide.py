@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from filterproxy.core.decide import decide, strictest
 from filterproxy.core.model import Action, Body, Connection, Entry, Kind, Question, Request, Scope, Verdict
-from filterproxy.core.urls import canonical
 from tests.policies import NOW, build, override, table
+from tests.policies import url as url_of
 
 MANDATORY = table("law", "urls", mandatory=True, basis="law", https="inspect")
 URLS = table("urls", "urls")
@@ -21,12 +21,20 @@ WORDS = table("words", "keywords")
 
 def request(url, profile="default"):
     """Return the request of a URL."""
-    return Request(profile, "GET", canonical(url))
+    return Request(profile, "GET", url_of(url))
 
 
 def judged(policy, url, now=NOW, profile="default"):
     """Return the verdict on a URL's request."""
     return decide(request(url, profile), policy, now)
+
+
+def below(policy, name):
+    """Tell whether a name is blocked with all that is below it."""
+    verdict = decide(Question("default", name), policy, NOW)
+    assert verdict.blocked
+    assert verdict.match is not None
+    return verdict.match.covers_below
 
 
 @pytest.mark.parametrize(
@@ -74,7 +82,7 @@ def test_a_line_means_its_page_or_that_exact_url(line, url, listed):
 
 
 @pytest.mark.parametrize(
-    ("line", "name", "covered", "below"),
+    ("line", "name", "covered", "all_below"),
     [
         ("a.example", "a.example", True, True),
         ("a.example", "b.a.example", True, True),
@@ -85,25 +93,25 @@ def test_a_line_means_its_page_or_that_exact_url(line, url, listed):
         ("192.0.2.1", "192.0.2.1", True, False),
     ],
 )
-def test_a_domain_entry_covers_its_scope_at_label_bounds(line, name, covered, below):
+def test_a_domain_entry_covers_its_scope_at_label_bounds(line, name, covered, all_below):
     """Tree covers the name and all below, below only what is under it; `covers_below` allows NXDOMAIN (RFC 8020)."""
     verdict = decide(Question("default", name), build({DOMAINS: [line]}), NOW)
     assert verdict.blocked is covered
-    assert (verdict.match.covers_below if verdict.match else False) is below
+    assert (verdict.match.covers_below if verdict.match else False) is all_below
 
 
 def test_exact_domains_leave_what_is_below():
     """`subdomains = false` blocks the name alone."""
     policy = build({table("hosts", "domains", subdomains=False): ["a.example"]})
-    assert decide(Question("default", "a.example"), policy, NOW).match.covers_below is False
+    assert not below(policy, "a.example")
     assert not decide(Question("default", "b.a.example"), policy, NOW).blocked
 
 
 def test_an_exception_below_a_name_denies_it_nxdomain():
     """Where anything below is spared, the name above must not be denied with all below it."""
     policy = build({DOMAINS: ["a.example"], ALLOWS: ["good.a.example"]})
-    assert decide(Question("default", "a.example"), policy, NOW).match.covers_below is False
-    assert decide(Question("default", "x.a.example"), policy, NOW).match.covers_below is True
+    assert not below(policy, "a.example")
+    assert below(policy, "x.a.example")
     assert not decide(Question("default", "good.a.example"), policy, NOW).blocked
 
 
@@ -245,7 +253,10 @@ def test_validity_and_valid_until():
 def test_an_override_ends_and_the_verdict_says_when():
     """What an override spared is blocked again when it expires."""
     end = NOW + timedelta(days=1)
-    policy = build({DOMAINS: ["a.example"]}, overrides=[override("domains", Entry(Kind.DOMAIN, "a.example", Scope.EXACT), until=end)])
+    policy = build(
+        {DOMAINS: ["a.example"]},
+        overrides=[override("domains", Entry(Kind.DOMAIN, "a.example", Scope.EXACT), until=end)],
+    )
     assert judged(policy, "http://a.example/").valid_until == end
     assert not judged(policy, "http://a.example/").blocked
     assert judged(policy, "http://a.example/", end).blocked
@@ -320,7 +331,7 @@ def test_a_body_is_not_judged_yet():
 HOSTS = st.sampled_from(["example", "a.example", "b.a.example", "c.b.a.example", "ba.example"])
 PATHS = st.sampled_from(["", "/", "/d", "/d/", "/d/e", "/d/e?x", "/d?x"])
 LINES = st.lists(st.builds(str.__add__, HOSTS.filter(lambda name: "." in name), PATHS), max_size=6)
-VISITS = st.builds(lambda name, path: canonical(f"http://{name}{path}"), HOSTS, PATHS)
+VISITS = st.builds(lambda name, path: url_of(f"http://{name}{path}"), HOSTS, PATHS)
 
 
 @given(LINES, LINES, VISITS)

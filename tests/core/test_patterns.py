@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from filterproxy.core.model import Scope
 from filterproxy.core.patterns import Patterns, Term, fold, folded_text
-from filterproxy.core.urls import canonical
+from tests.policies import url as url_of
 
 
 @pytest.mark.parametrize(
@@ -31,27 +31,26 @@ from filterproxy.core.urls import canonical
 def test_a_term_stands_where_its_match_says(term, scope, url, stands):
     """A word between boundaries, a substring anywhere, a query-term in the query; spelling makes no difference."""
     patterns = Patterns([Term(folded_text(term), scope)])
-    assert bool(patterns.find(fold(canonical(url)))) is stands
+    assert bool(patterns.find(fold(url_of(url)))) is stands
 
 
 def test_one_text_may_stand_in_several_terms():
     """Two lists' lines with one text and different matches are told apart."""
     word, query = Term("gadget", Scope.WORD, 2), Term("gadget", Scope.QUERY_TERM, 5)
     patterns = Patterns([word, query])
-    assert patterns.find(fold(canonical("http://h.example/gadget"))) == (word,)
-    assert set(patterns.find(fold(canonical("http://h.example/?gadget")))) == {word, query}
+    assert patterns.find(fold(url_of("http://h.example/gadget"))) == (word,)
+    assert set(patterns.find(fold(url_of("http://h.example/?gadget")))) == {word, query}
 
 
 def test_no_terms_find_nothing():
     """An empty automaton is not asked, for it cannot be."""
-    assert Patterns(()).find(fold(canonical("http://h.example/"))) == ()
+    assert Patterns(()).find(fold(url_of("http://h.example/"))) == ()
 
 
 @given(st.lists(st.text("abc ", min_size=1, max_size=4), max_size=8), st.text("abc/?+-", max_size=30))
 def test_words_are_found_as_a_plain_search_finds_them(words, path):
     """The automaton and its checks agree with the obvious way to look for words."""
     terms = [Term(text, Scope.WORD) for text in {folded_text(word) for word in words} if text]
-    url = canonical(f"http://h.example/{path}")
-    folded = fold(url)
+    folded = fold(url_of(f"http://h.example/{path}"))
     expected = {term for term in terms if f" {term.text} " in folded.text}
     assert set(Patterns(terms).find(folded)) == expected

@@ -6,7 +6,8 @@ import ssl
 
 import pytest
 
-from tests.inspection.world import NAMES, world as started
+from tests.inspection.world import NAMES
+from tests.inspection.world import world as started
 from tests.policies import build, table
 
 
@@ -23,7 +24,7 @@ async def test_an_allowed_page_passes_and_a_listed_one_on_the_same_host_does_not
         "http://PAGES.example.:PORT/%6Cisted?any=1",
         "http://pages.example:PORT//x/../listed",
         "http://pages.example:PORT/%2e/%256cisted",
-        "http://pages.example:PORT/deep/er/page",
+        "http://pages.example:PORT/deep/?a=b",
         "http://below.blocked.example:PORT/",
     ],
 )
@@ -159,7 +160,7 @@ async def test_plain_http_in_a_tunnel_is_judged(world):
     assert world.origin.heads == []
 
 
-@pytest.mark.parametrize("first", [b"\x00\x01\x02\x03\x04 binary\r\n\r\n", b"SSH-2.0-client\r\n\r\n", b"\x16\x03\x01\x00\x05hello"])
+@pytest.mark.parametrize("first", [b"\x00\x01\x02\x03\x04 binary\r\n\r\n", b"SSH-2.0-client\r\n\r\n"])
 async def test_what_is_neither_http_nor_tls_goes_nowhere(world, first):
     """Raw bytes could be a request in disguise."""
     wire, reply = await world.tunnel("pages.example", world.origin.port)
@@ -248,14 +249,14 @@ async def test_every_name_inside_tls_is_judged(world):
         ("pages.example:9", "/", (), 421),
         ("inner.test:PORT", "/listed", (), 451),
         ("blocked.example", "/", (), 403),
-        ("pages.example:PORT", "/", (("host", "inner.test"),), 400),
+        ("pages.example:PORT", "/", (("host", "inner.test"),), 0),
         ("pages.example:PORT", "/", (("host", "pages.example:PORT"),), 200),
         ("pages.example:PORT", "/a#/../listed", (), 400),
         ("pages.example:PORT", "@ok.example/", (), 400),
     ],
 )
 async def test_http2_is_judged_by_authority_and_served_only_where_it_leads(world, authority, path, fields, status):
-    """An :authority that this connection does not lead to gets 421; one that contradicts Host 400."""
+    """An :authority that this connection does not lead to gets 421; one that contradicts Host ends the connection."""
     port = str(world.origin.tls_port)
     given = [(name, value.replace("PORT", port)) for name, value in fields]
     async with await world.tls("pages.example", alpn="h2") as wire:
@@ -503,4 +504,3 @@ async def test_nothing_is_kept_of_what_went_by(world):
     gc.collect()
     assert world.addon.running_flows == 0
     assert len([item for item in gc.get_objects() if isinstance(item, HTTPFlow)]) <= 4
-    assert NAMES

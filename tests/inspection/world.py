@@ -157,11 +157,21 @@ def _certificate(name: str, issuer: str, public: Any, key: Any, hosts: Sequence[
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
         .add_extension(x509.BasicConstraints(ca=not hosts, path_length=None), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False)
+        .add_extension(_usage(sign=not hosts), critical=True)
     )  # fmt: skip
     if hosts:
         names = [x509.DNSName(host) for host in hosts] + [x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
         made = made.add_extension(x509.SubjectAlternativeName(names), critical=False)
     return made.sign(key, hashes.SHA256())
+
+
+def _usage(*, sign: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not sign, key_cert_sign=sign, crl_sign=sign, content_commitment=False, key_encipherment=False,
+        data_encipherment=False, key_agreement=False, encipher_only=False, decipher_only=False,
+    )  # fmt: skip
 
 
 @dataclass
@@ -210,7 +220,9 @@ class World:
     async def tls(self, host: str, sni: str | None = None, *, ca: Path | None = None, alpn: str = "http/1.1") -> Wire:
         """Return a connection inside a tunnel's TLS; `ca` is the one it must be signed by, ours unless said."""
         wire, reply = await self.tunnel(host)
-        assert reply.status == 200, reply
+        if reply.status != 200:
+            await wire.close()
+            raise ConnectionError(reply.status)
         context = ssl.create_default_context(cafile=str(ca or self.ca))
         context.set_alpn_protocols([alpn])
         try:
@@ -308,7 +320,7 @@ async def world(
     port: int,
     *,
     policy: Policy | None = None,
-    addon: type[HttpFilter] = HttpFilter,
+    prepare: Callable[[HttpFilter], None] = lambda _: None,
     answers: Mapping[str, str] | None = None,
     gateway: Mapping[str, object] | None = None,
     inspection: Mapping[str, object] | None = None,
@@ -330,7 +342,8 @@ async def world(
         counts, moment = Counts(), [NOW]
         key = X25519PrivateKey.generate().public_key().public_bytes_raw()
         notices = Notices(settings.operator, settings.portal.url, Sealer(key))
-        filter_ = addon(settings, lambda: in_force, notices, counts, lambda: moment[0], MAC)
+        filter_ = HttpFilter(settings, lambda: in_force, notices, counts, lambda: moment[0], MAC)
+        prepare(filter_)
         ready, stop = asyncio.Event(), asyncio.Event()
         asyncio.get_running_loop().getaddrinfo = resolver(answers or {})  # type: ignore[method-assign]
         task = asyncio.create_task(run_inspector(settings, filter_, ready.set, stop))

@@ -19,7 +19,10 @@ def test_the_same_entries_make_the_same_version():
 def test_shares_count_what_there_is():
     """Domains, URLs, plain ones among these, terms: each entry once."""
     of = table("a", "urls", root="site")
-    found = [*entries(of, ["h.example/a", "http://h.example/b", "g.example", "h.example/a"]), Entry(Kind.KEYWORD, "gadget", Scope.WORD)]
+    found = [
+        *entries(of, ["h.example/a", "http://h.example/b", "g.example", "h.example/a"]),
+        Entry(Kind.KEYWORD, "gadget", Scope.WORD),
+    ]
     shares = compile_segment("list:a", found, KEY, of.listing).shares
     assert (shares.domains, shares.urls, shares.plain_urls, shares.terms, shares.entries) == (1, 2, 1, 1, 4)
 

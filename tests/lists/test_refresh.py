@@ -7,11 +7,11 @@ import pytest
 
 from filterproxy.core.decide import decide
 from filterproxy.core.model import Entry, Kind, Question, Request, Scope
-from filterproxy.core.urls import canonical
 from filterproxy.lists import publish
 from filterproxy.lists.refresh import Refresher, compile_all
 from filterproxy.settings import Settings
 from tests.policies import KEY, NOW, override
+from tests.policies import url as url_of
 
 PATTERNS = b"p" * 32
 
@@ -105,7 +105,7 @@ def test_overrides_are_put_in_force_and_taken_away(house):
     """They spare one page of one list, survive a refresh, and end when they are no longer named."""
     known = refresher(house)
     known.refresh(house.lists, NOW)
-    page = Request("default", "GET", canonical("http://h.example/secret-page"))
+    page = Request("default", "GET", url_of("http://h.example/secret-page"))
     known.override([override("urls", Entry(Kind.URL, "h.example/secret-page", Scope.PAGE))], NOW)
     known.refresh(house.lists, NOW)
     assert not decide(page, stored(house), NOW).blocked

@@ -114,6 +114,12 @@ def test_the_headers_name_who_implements_the_block(notices, moment):
     assert headers["X-Robots-Tag"] == "noindex"
 
 
+def test_a_portal_at_an_ipv6_address_may_be_posted_to(pair, moment):
+    """A policy cannot name such an address; the form works all the same."""
+    answer = Notices(OPERATOR, "http://[2001:db8::1]:8000", Sealer(pair[1])).block(blocked_by(), SUBJECT, moment)
+    assert "form-action http:;" in headers_of(answer)["Content-Security-Policy"]
+
+
 def test_blocked_by_is_the_portal_where_the_operator_has_no_site(pair, moment):
     """Without a web site of the operator's the link names the portal; odd characters cannot break the header."""
     for url, link in (("", PORTAL), ("https://nét.example/>\r\nX: y", "https://n%C3%A9t.example/%3E%0D%0AX:%20y")):

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 from httpx2 import Response
 
+from filterproxy.core.bundle import Bundle
+from filterproxy.core.policy import Policy
 from filterproxy.portal.foreign import own_hosts
 from filterproxy.settings import load_text
-from tests.portal.world import World
+from tests.portal.world import CONFIG, KEY, World, make_policy
 
 
-def get(world: World, host: str | bytes, path: str = "/", client: str = "192.0.2.7") -> Response:
-    return world.client(client=client).get(path, headers={"host": host})
+def get(world: World, host: str, path: str = "/", client: str = "192.0.2.7") -> Response:
+    return world.client(client=client).get(path, headers=[(b"host", host.encode("latin-1"))])
 
 
 OWN = (
@@ -94,6 +97,19 @@ def test_a_warning_at_the_portal_has_no_way_on(world):
     assert "Show me the page" not in answer.text
 
 
+def test_a_list_that_cannot_judge_is_503(world):
+    """Where a fail-closed list is away, its site is not shown and the person is told to come back."""
+    closed = CONFIG.replace("{host}", "notice.example").replace('id = "sites"', 'id = "sites"\non_failure = "closed"')
+    settings = load_text(closed)
+    bundle = make_policy(settings).bundle
+    held = Bundle([segment for segment in bundle.segments if segment.name != "list:sites"], KEY)
+    policy = Policy(held, settings.listings)
+    world.parts = replace(world.parts, policy=lambda: policy)
+    answer = get(world, "games.example")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "300")
+    assert get(world, "mixed.example", "/listed/place").status_code == 451  # another list answers for this one
+
+
 def test_who_is_not_served_learns_nothing(world):
     """A client outside every profile gets the same 403 for a blocked and for an allowed host (T1)."""
     blocked, allowed = (get(world, host, client="203.0.113.5") for host in ("games.example", "plain.example"))
@@ -106,7 +122,7 @@ def test_who_is_not_served_learns_nothing(world):
 )
 def test_an_invalid_host_is_400(world, host):
     """A Host field that is no host is refused, and named nowhere."""
-    answer = get(world, host.encode("latin-1"))
+    answer = get(world, host)
     assert answer.status_code == 400
     assert "token" not in answer.text
 

@@ -6,8 +6,10 @@ from tests.lists.formats.test_urls import said
 def test_the_golden_list():
     """Every sort of line that a domain list may hold, and what it means."""
     text = (
-        "# comment\nA.example.\n*.b.example\n.c.example\nd.example # why\ne.example\t# why\nbücher.example\n192.0.2.1\n::1\n"
-        "f.example/path\nhttp://g.example\ng.example:80\n0.0.0.0 h.example\ntest\n*.192.0.2.1\na*.example\n||i.example^\n"
+        "# comment\nA.example.\n*.b.example\n.c.example\nd.example # why\ne.example\t# why\n"
+        "bücher.example\n192.0.2.1\n::1\n"
+        "f.example/path\nhttp://g.example\ng.example:80\n0.0.0.0 h.example\ntest\n"
+        "*.192.0.2.1\na*.example\n||i.example^\n"
     )
     bad = "not a domain name"
     assert said("domains", text) == [

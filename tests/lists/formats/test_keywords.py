@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from filterproxy.core.model import ListFormat
+from filterproxy.core.model import Entry, ListFormat
 from filterproxy.lists.formats import PARSERS, Options
 from tests.lists.formats.test_urls import said
 
@@ -29,4 +29,5 @@ def test_the_golden_list():
 
 def test_scores_are_kept():
     """A term weighs what its line says."""
-    assert [item.score for item in PARSERS[ListFormat.KEYWORDS]([b"gadget,word,7\n", b"gizmo\n"], Options())] == [7, 1]
+    found = list(PARSERS[ListFormat.KEYWORDS]([b"gadget,word,7\n", b"gizmo\n"], Options()))
+    assert [item.score for item in found if isinstance(item, Entry)] == [7, 1]
