@@ -16,7 +16,6 @@ OF_THE_HOUSE = {"test_docs.py", "test_layout.py", "test_cases.py"}
 ELSEWHERE = {
     "inspection/": "one door: tests/inspection/test_filter.py drives the addon, inside a real mitmproxy",
     "runtime/": "tests/integration/test_supervisor.py runs whole products, and kills each of their processes",
-    "app.py": "tests/integration/test_supervisor.py starts by it",
     "cli/appeals.py": "asks the running product: tests/integration",
     "cli/doctor.py": "asks the running product: tests/integration",
     "cli/probes.py": "asks the running product: tests/integration",

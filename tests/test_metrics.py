@@ -56,3 +56,13 @@ def test_a_list_that_never_loaded_has_no_age_and_is_stale():
 def test_what_is_not_known_is_left_out():
     """A gauge without a value is absent, not zero."""
     assert not {f"filterproxy_{name}" for name in GAUGES} & {name for name, *_ in samples(EMPTY)}
+
+
+def test_labels_are_fixed_words_and_ids():
+    """Only these labels exist, so no address, URL or client can be one."""
+    process, item = ProcessState("edge-0", True, 0, 1.0, 1), ListState("court", 1, 1.0, 0, stale=False)
+    events, verdicts = {"dns_queries": 1}, {("court", "dns", "block"): 1}
+    found = samples(Snapshot("1", 2.0, events, verdicts, 1, [process], [item], dict.fromkeys(GAUGES, 1.0)))
+    assert {label for _, *labels in found for label, _ in labels} == {
+        "version", "event", "list", "frontend", "action", "process",
+    }  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -89,18 +90,25 @@ def _entry_line(entry: Entry) -> str:
     )
 
 
+_COLUMNS = ("id", "state", "entries", "exact", "host", "none", "bad_lines", "age", "reason")
+
+
 def _table(rows: list[dict[str, Any]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("list", "state", "entries", "exact", "host", "none", "bad lines", "last read", "reason"):
-        table.add_column(column)
+    for column in _COLUMNS:
+        table.add_column(column.replace("_", " "))
     for row in rows:
-        table.add_row(
-            *(
-                str(row.get(key, ""))
-                for key in ("id", "state", "entries", "exact", "host", "none", "bad_lines", "loaded_at", "reason")
-            )
-        )
-    Console().print(table)
+        said = {**row, "age": _age(row.get("loaded_at"))}
+        table.add_row(*(str(said.get(column, "")) for column in _COLUMNS))
+    Console().print(table, markup=False)
+
+
+def _age(loaded_at: float | None) -> str:
+    """Say how long ago a list was last read."""
+    if loaded_at is None:
+        return "never"
+    minutes = max(0, int((time.time() - loaded_at) // 60))
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h"

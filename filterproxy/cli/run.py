@@ -46,9 +46,9 @@ def _hints(settings: Settings) -> str:
     """Return what to try against the sample lists."""
     from filterproxy.settings.base import split_address
 
-    host, port = split_address(settings.dns.listen[0])
     lines = ["", "filterproxy is ready. Try:", ""]
-    if settings.dns.enabled:
+    if settings.dns.enabled and settings.dns.listen:
+        host, port = split_address(settings.dns.listen[0])
         lines.append(
             f"  dig @{host} -p {port} trap.example            a listed domain: NXDOMAIN, with the reason (EDE)"
         )

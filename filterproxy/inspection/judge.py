@@ -75,8 +75,11 @@ def _plain(address: str) -> str:
 def _strictest(judged: Iterable[tuple[Verdict, str, str]]) -> Ruling:
     every = list(judged)
     worst = strictest(verdict for verdict, _, _ in every)
-    # strictest() may return a new verdict that joins several: then the name is the first that did as much.
     for verdict, subject, host in every:
-        if verdict is worst or (verdict.match is worst.match and verdict.unavailable is worst.unavailable):
+        if verdict is worst:
+            return Ruling(worst, subject, host)
+    # It joins several: the name is the first that did as much.
+    for verdict, subject, host in every:
+        if verdict.action is worst.action and verdict.match is worst.match:
             return Ruling(worst, subject, host)
     raise AssertionError("the strictest verdict is none of those judged")

@@ -9,10 +9,9 @@ from __future__ import annotations
 import asyncio
 import errno
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-from mitmproxy import certs, master
+from mitmproxy import master
 from mitmproxy import options as mitmproxy_options
 from mitmproxy.addons import next_layer, proxyserver, tlsconfig
 from mitmproxy.utils.asyncio_utils import set_eager_task_factory
@@ -22,10 +21,9 @@ from filterproxy.settings import Settings
 from filterproxy.settings.base import split_address
 
 from .filter import HttpFilter
-from .options import options
+from .options import certificate_authority, options
 from .quiet import quieten
 
-_KEY_BITS = 2048
 _LOOK_AGAIN_SECONDS = 0.02
 _CUT_SECONDS = 2.0
 
@@ -37,8 +35,8 @@ async def run_inspector(settings: Settings, addon: HttpFilter, ready: Callable[[
     is passed through has no end of its own. Raises FilterproxyError where the port or the CA cannot be had.
     """
     quieten()
-    folder = _certificate_authority(settings.runtime.state / "ca")
-    running = _master(settings, addon, folder)
+    certificate_authority(settings)
+    running = _master(settings, addon)
     server: Any = running.addons.get("proxyserver")
     with set_eager_task_factory():
         try:
@@ -51,20 +49,9 @@ async def run_inspector(settings: Settings, addon: HttpFilter, ready: Callable[[
             await running.done()
 
 
-def _certificate_authority(folder: Path) -> Path:
-    """Return the folder of the CA that opened TLS is signed with; made at first, readable by us alone."""
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder.chmod(0o700)
-        certs.CertStore.from_store(folder, mitmproxy_options.CONF_BASENAME, _KEY_BITS)
-    except (OSError, ValueError) as exc:
-        raise FilterproxyError(f"{folder}: the certificate authority cannot be used ({type(exc).__name__})") from exc
-    return folder
-
-
-def _master(settings: Settings, addon: HttpFilter, folder: Path) -> master.Master:
+def _master(settings: Settings, addon: HttpFilter) -> master.Master:
     host, port = split_address(settings.gateway.listen)
-    made = master.Master(mitmproxy_options.Options(confdir=str(folder), listen_host=host, listen_port=port))
+    made = master.Master(mitmproxy_options.Options(listen_host=host, listen_port=port))
     made.addons.add(proxyserver.Proxyserver(), next_layer.NextLayer(), tlsconfig.TlsConfig(), addon)
     made.options.update(**options(settings))
     return made

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 from mitmproxy import addonmanager, ctx, http
 from mitmproxy.proxy import server_hooks
@@ -14,7 +15,7 @@ from filterproxy.settings import load
 
 from . import guard
 from .filter import HttpFilter
-from .options import options
+from .options import certificate_authority, options
 from .quiet import quieten
 
 log = logging.getLogger("filterproxy.inspection")
@@ -57,6 +58,7 @@ class Standalone:
         try:
             settings = load(Path(path))
             found = self._build(path)
+            certificate_authority(settings)
             ctx.options.update(flow_detail=0, **options(settings))
         except FilterproxyError as exc:
             self._give_up(str(exc))
@@ -65,6 +67,7 @@ class Standalone:
         else:
             self._built, self.addons = True, [found]
 
-    def _give_up(self, why: str) -> None:
-        log.error("filterproxy: %s", why)  # mitmdump ends on an error at its start
-        ctx.master.shutdown()
+    @staticmethod
+    def _give_up(why: str) -> NoReturn:
+        log.error("filterproxy: %s", why)
+        raise SystemExit(1)  # whatever asks mitmdump to end by itself would end it as a success

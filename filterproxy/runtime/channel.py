@@ -137,15 +137,16 @@ class Channel:
                 self._take(json.loads(data), fds)
             except EOFError:
                 self.close()
-            except (ValueError, TypeError, KeyError, SegmentError) as exc:
+            except (ValueError, TypeError, KeyError, RecursionError, SegmentError) as exc:
                 _close(fds)
                 failed(_log, "channel_malformed", exc)
                 self.close()
 
     def _take(self, message: Any, fds: list[int]) -> None:
-        if message.get("blob"):
+        if isinstance(message, dict) and message.get("blob"):
             message = _blob(fds)
-        body = message.get("body", {})
+        if not isinstance(message, dict) or not isinstance(body := message.get("body", {}), dict):
+            raise ValueError("no message")
         if "re" in message:
             future = self._waiting.get(int(message["re"]))
             _close(fds)
@@ -187,6 +188,8 @@ def _descriptors(ancillary: list[tuple[int, int, bytes]]) -> list[int]:
 
 
 def _blob(fds: list[int]) -> Any:
+    if not fds:
+        raise ValueError("no memory with it")
     fd = fds.pop(0)
     try:
         with mapped(fd) as memory:

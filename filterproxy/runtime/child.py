@@ -13,6 +13,8 @@ import socket
 import sys
 from typing import Any, Protocol, cast
 
+from filterproxy.errors import FilterproxyError
+
 from . import logs, process
 from .worker import Worker, receive
 
@@ -58,7 +60,8 @@ async def _serve(role: str, name: str, sock: socket.socket) -> None:
         try:
             await module.main(worker)
         except Exception as exc:  # noqa: BLE001 - told by class and place; a traceback may hold an address
-            logs.failed(logging.getLogger(__name__), "role_failed", exc, logging.CRITICAL)
+            reason = str(exc) if isinstance(exc, FilterproxyError) else ""  # ours hold no address
+            logs.failed(logging.getLogger(__name__), "role_failed", exc, logging.CRITICAL, reason=reason)
             raise SystemExit(1) from None
 
 

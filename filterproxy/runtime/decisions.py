@@ -82,11 +82,16 @@ def blocking(subject: Subject, policy: Policy, now: datetime) -> list[Match]:
 
 
 def entry_to_spare(subject: Subject, match: Match) -> Entry:
-    """Return the narrowest entry that spares `subject` from `match`."""
-    if not isinstance(subject, Request) or match.kind is Kind.DOMAIN:
+    """Return the narrowest entry that spares `subject` from `match`.
+
+    A page that is blocked for its host's sake (`https = "block-host"`) is spared with that host: where only the host
+    is seen, nothing narrower would let it through.
+    """
+    by_host = match.kind is Kind.DOMAIN or (match.kind is Kind.URL and "/" not in match.expression)
+    if not isinstance(subject, Request) or by_host:
         name = subject.url.host if isinstance(subject, Request) else subject.host
         return Entry(Kind.DOMAIN, name, Scope.EXACT, Action.ALLOW)
-    if match.kind is Kind.URL and match.scope in (Scope.PAGE, Scope.EXACT) and "/" in match.expression:
+    if match.kind is Kind.URL and match.scope in (Scope.PAGE, Scope.EXACT):
         return Entry(Kind.URL, match.expression, match.scope, Action.ALLOW)
     url = subject.url  # a whole directory is listed, or a word: the page that was asked about is spared, no other
     authority = url.host if url.port is None else f"{url.host}:{url.port}"

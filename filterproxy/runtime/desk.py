@@ -9,6 +9,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from filterproxy.core.appeals import State
+from filterproxy.core.model import Kind
 from filterproxy.core.totals import Total
 from filterproxy.errors import ControlError, StoreError
 from filterproxy.store import AppealRow, Store
@@ -188,7 +189,9 @@ def _said(outcome: Outcome) -> str:
     if outcome.state is not State.GRANTED:
         return f"The appeal is {outcome.state}."
     lists = ", ".join(sorted({row.list_id for row in outcome.overrides}))
-    return f"Granted: what was asked for, and that alone, is spared from {lists}. It is in force now."
+    whole = any(row.entry.kind is Kind.DOMAIN for row in outcome.overrides)
+    what = "the exact host that was asked for" if whole else "the page that was asked for, and that alone,"
+    return f"Granted: {what} is spared from {lists}. It is in force now."
 
 
 def _state(text: object) -> State | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from filterproxy.keys import Keys
@@ -41,8 +42,11 @@ class Segments:
         if manifest is not None:
             await self.load(manifest)
 
-    async def load(self, manifest: publish.Manifest) -> None:
-        """Put `manifest` in force, opening the segments not held yet. Raises SegmentError; then nothing has changed."""
+    async def load(self, manifest: publish.Manifest, tried: Callable[[], Awaitable[None]] | None = None) -> None:
+        """Put `manifest` in force, opening the segments not held yet, and keep it where `tried` raises nothing.
+
+        Raises SegmentError, or what `tried` raised; then what was in force before still is.
+        """
         wanted = {part.file: part for part in manifest.parts}
         fresh: dict[str, int] = {}
         try:
@@ -51,11 +55,17 @@ class Segments:
         except BaseException:
             _close(fresh)
             raise
-        old = {file: fd for file, fd in self._fds.items() if file not in wanted}
-        self._fds = {file: fd for file, fd in (self._fds | fresh).items() if file in wanted}
-        self.manifest = manifest
+        before = self.manifest, self._fds
+        self.manifest, self._fds = manifest, {file: fd for file, fd in (self._fds | fresh).items() if file in wanted}
+        try:
+            if tried is not None:
+                await tried()
+        except BaseException:
+            self.manifest, self._fds = before
+            _close(fresh)
+            raise
         self.there.set()
-        _close(old)
+        _close({file: fd for file, fd in before[1].items() if file not in wanted})
 
     def _open(self, part: publish.Part) -> int:
         return sealed("segment", [publish.opened_segment(self._folder, part, self._key)])

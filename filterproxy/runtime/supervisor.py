@@ -145,13 +145,13 @@ class Supervisor:
             return
         await self._hand_over(child)
 
-    async def _hand_over(self, child: Child) -> None:
-        """Give `child` the bundle in force; one that does not take it is replaced."""
+    async def _hand_over(self, child: Child) -> bool:
+        """Give `child` the bundle in force and return whether it judges by it; one that does not is replaced."""
         async with self._handing[child.name]:
             channel = child.channel
             manifest = self.segments.manifest or publish.Manifest(0)
             if channel is None or child.generation == manifest.generation:
-                return
+                return channel is not None
             files = [part.file for part in manifest.parts if part.file not in child.held]
             body = {"manifest": manifest.as_dict(), "files": files}
             try:
@@ -159,9 +159,10 @@ class Supervisor:
             except ChannelError as exc:
                 event(_log, logging.ERROR, "bundle_not_adopted", name=child.name, reason=str(exc))
                 child.signal(signal.SIGKILL)
-                return
+                return False
             child.held = {part.file for part in manifest.parts}
             child.generation = int(answer["generation"])
+            return True
 
     async def _handle(self, child: Child, kind: str, body: Body, fds: list[int]) -> Body | None:
         """Take a message of `child`. None of them should carry descriptors."""
@@ -190,12 +191,19 @@ class Supervisor:
             self.refused[name] = self.refused.get(name, 0) + (value - known if value >= known else value)
 
     async def _publish(self, manifest: publish.Manifest) -> Body:
-        """Put `manifest` in force everywhere; return once every running process judges by it."""
+        """Put `manifest` in force everywhere; return once every running process judges by it.
+
+        Control, which made it, takes it first: what it cannot adopt no worker ever sees.
+        """
         async with self._publishing:
-            await self.segments.load(manifest)
-            running = [child for child in self.children if child.generation >= 0 or child.role == "control"]
+            await self.segments.load(manifest, self._try_on_control)
+            running = [child for child in self.children if child.generation >= 0]
             await asyncio.gather(*(self._hand_over(child) for child in running))
         return {"generation": self.segments.generation}
+
+    async def _try_on_control(self) -> None:
+        if self.control is not None and not await self._hand_over(self.control):
+            raise ChannelError("the bundle was not adopted; the last one stays in force")
 
     async def _drain(self, keepers: list[asyncio.Task[None]]) -> None:
         for child in self.children:

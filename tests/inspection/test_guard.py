@@ -19,7 +19,7 @@ from filterproxy.inspection.origins import Origins
 from tests.inspection.world import Counts, World
 from tests.inspection.world import world as started
 
-SECRET = "http://pages.example/listed?token=1"  # noqa: S105 - stands in a URL
+SECRET = "http://pages.example/listed?token=1"
 PARTS = {name: part for part in (HttpFilter, Origins) for name in hooks.all_hooks if hasattr(part, name)}
 QUIET_HOOKS = {"done", "server_connect_error", "tls_failed_server", "error", "websocket_message"}
 """Not reached by the requests below; each has a case of its own or nothing to give away."""
@@ -95,7 +95,9 @@ async def test_an_exception_in_any_hook_lets_nothing_listed_through_and_tells_no
             if name in ("requestheaders", "responseheaders", "server_connect", "server_connected"):
                 assert statuses[0] == 502
     said = text.getvalue() + "".join(capfd.readouterr())
-    assert [word for word in ("pages.example", "ok.example", "listed", "token", "secretive", "127.0.0.1") if word in said] == []
+    assert [
+        word for word in ("pages.example", "ok.example", "listed", "token", "secretive", "127.0.0.1") if word in said
+    ] == []
     assert "RuntimeError" in said or name in QUIET_HOOKS
 
 
@@ -142,7 +144,9 @@ async def test_a_broken_websocket_hook_drops_the_message(tmp_path, free_port):
 @pytest.mark.parametrize("part", [HttpFilter, Origins])
 def test_every_hook_is_under_guard(part):
     """A hook added later cannot be forgotten."""
-    assert [name for name in hooks.all_hooks if hasattr(part, name) and not hasattr(getattr(part, name), "otherwise")] == []
+    assert [
+        name for name in hooks.all_hooks if hasattr(part, name) and not hasattr(getattr(part, name), "otherwise")
+    ] == []
 
 
 def test_a_failure_is_told_by_its_name_only(caplog):

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import h2.config
 import h2.connection
@@ -34,7 +34,10 @@ NAMES = ("ok.example", "pages.example", "blocked.example", "words.example", "hos
 MAC = b"m" * 32
 
 LISTS = {
-    table("pages", "urls", https="inspect", basis="law", mandatory=True): ["pages.example/listed", "pages.example/deep/"],
+    table("pages", "urls", https="inspect", basis="law", mandatory=True): [
+        "pages.example/listed",
+        "pages.example/deep/",
+    ],
     table("domains", "domains"): ["blocked.example"],
     table("hosted", "urls", https="block-host"): ["https://hosted.example/page"],
     table("warned", "keywords", action="warn"): ["warnword"],
@@ -84,7 +87,7 @@ class Origin:
         self.hold.set()
         self._ca = ca
 
-    async def __aenter__(self) -> Origin:
+    async def __aenter__(self) -> Self:
         self._plain = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         self._tls = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._ca.server())
         self.port = self._plain.sockets[0].getsockname()[1]
@@ -115,7 +118,7 @@ class Origin:
                     self.bodies.append(await reader.readuntil(b"0\r\n\r\n"))
                 await self.hold.wait()
                 if fields.get("upgrade") == "websocket":
-                    writer.write(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
+                    writer.write(b"HTTP/1.1 101 Switching\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
                     while data := await reader.read(65536):
                         writer.write(_unmasked(data))
                     break
@@ -239,7 +242,7 @@ class Wire:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader, self.writer = reader, writer
 
-    async def __aenter__(self) -> Wire:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -275,7 +278,8 @@ class Wire:
 
     async def http2(self, authority: str, path: str, *fields: tuple[str, str], scheme: str = "https") -> int:
         """Ask over HTTP/2 and return the status, 0 where the stream or connection is ended without one."""
-        client = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8", validate_outbound_headers=False))
+        config = h2.config.H2Configuration(header_encoding="utf-8", validate_outbound_headers=False)
+        client = h2.connection.H2Connection(config)
         client.initiate_connection()
         pseudo = [(":method", "GET"), (":scheme", scheme), (":authority", authority), (":path", path)]
         client.send_headers(1, [*pseudo, *fields], end_stream=True)
@@ -283,7 +287,7 @@ class Wire:
         while data := await asyncio.wait_for(self.reader.read(65536), 10):
             for event in client.receive_data(data):
                 if isinstance(event, h2.events.ResponseReceived):
-                    return int(dict(event.headers or ())[":status"])
+                    return int(next(value for name, value in event.headers or () if str(name) == ":status"))
                 if isinstance(event, h2.events.StreamReset | h2.events.ConnectionTerminated):
                     return 0
         return 0

@@ -132,6 +132,10 @@ def test_a_list_is_read_again_when_told(product: Product) -> None:
         assert next(item for item in report["lists"] if item["id"] == "domains")["state"] == "refused"
         assert product.rcode("bad.example") == 3
         product.until(lambda: product.metric('filterproxy_list_refused_total{list="domains"}') >= 1, 5)
+        source.write_text(text + "again.example\n")
+        assert product.process is not None
+        product.process.send_signal(signal.SIGHUP)
+        product.until(lambda: product.rcode("again.example") == 3, 5)
     finally:
         source.write_text(text)
         product.ask(do="refresh", lists=["domains"])

@@ -1,0 +1,27 @@
+"""Connections to origins, looked at again."""
+
+from __future__ import annotations
+
+from tests.inspection.world import world as started
+
+
+async def test_a_connection_to_an_inner_address_is_cut_before_a_byte_is_sent(tmp_path, free_port):
+    """Should a name ever be dialled past our check, the look at the peer remains."""
+
+    def blind(addon):
+        addon._targets.checked = lambda resolve: resolve
+
+    async with started(tmp_path, free_port, prepare=blind, gateway={"allow_targets": []}) as world:
+        assert (await world.get("http://ok.example:PORT/")).status == 502
+        assert world.origin.heads == []
+
+
+async def test_nothing_is_dialled_before_the_check_is_in_place(tmp_path, free_port):
+    """A filter that was not started refuses."""
+
+    def asleep(addon):
+        addon.addons[0].running = lambda: None
+
+    async with started(tmp_path, free_port, prepare=asleep) as world:
+        assert (await world.get("http://ok.example:PORT/")).status == 502
+        assert world.origin.connections == 0

@@ -1,0 +1,62 @@
+"""The composition root where no product runs; tests/integration/test_supervisor.py sees the running one."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from filterproxy import app
+from filterproxy.core.decide import decide
+from filterproxy.core.model import Connection
+from filterproxy.errors import ConfigError, FilterproxyError
+from filterproxy.settings import load
+
+CONFIG = """
+[runtime]
+state = "{folder}/state"
+[[lists]]
+id = "one"
+source = "{folder}/one.domains"
+format = "domains"
+"""
+
+
+@pytest.fixture
+def config(tmp_path):
+    (tmp_path / "one.domains").write_text("a.example\n")
+    path = tmp_path / "config.toml"
+    path.write_text(CONFIG.format(folder=tmp_path))
+    return path
+
+
+def test_without_a_running_product_the_settings_are_judged_by(config):
+    """`check` answers what these settings would put in force, and writes nothing."""
+    policy = app.policy_in_force(load(config))
+    now = datetime.now(UTC)
+    assert decide(Connection("default", "x.a.example"), policy, now).blocked
+    assert not decide(Connection("default", "b.example"), policy, now).blocked
+    assert not (config.parent / "state").exists()
+
+
+def test_the_addon_by_itself_gets_a_filter(config):
+    """Keys are made where there are none; the second time the same ones are used."""
+    first = app.standalone_filter(str(config))
+    keys = {path.name: path.read_bytes() for path in (config.parent / "state" / "keys").iterdir()}
+    second = app.standalone_filter(str(config))
+    assert type(first) is type(second)
+    assert {path.name: path.read_bytes() for path in (config.parent / "state" / "keys").iterdir()} == keys
+
+
+def test_the_addon_is_refused_a_configuration_that_cannot_be_used(tmp_path):
+    """One of our own errors, so that the addon refuses everything."""
+    with pytest.raises(FilterproxyError):
+        app.standalone_filter(str(tmp_path / "none.toml"))
+
+
+def test_own_entries_that_mean_nothing_keep_it_from_starting(config):
+    """The key is named, before anything is bound or made."""
+    config.write_text(config.read_text() + '[[profiles]]\nid = "home"\ndeny = ["not a host"]\n')
+    with pytest.raises(ConfigError, match=r"profiles\.home\.deny\.0"):
+        app.run(load(config))
+    assert not (config.parent / "state").exists()
