@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from mitmproxy.connection import ConnectionState
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers.http import HttpLayer
@@ -65,7 +66,7 @@ class SoberHttp1(_Sober, Http1Server):
     def send(self, event: HttpEvent) -> layer.CommandGenerator[None]:
         if isinstance(event, ResponseProtocolError) and self.response is None:
             status = 403 if event.message else event.code.http_status_code()
-            if status is not None and self.conn.connected:
+            if status is not None and self.conn.state & ConnectionState.CAN_WRITE:
                 yield commands.SendData(self.conn, self._page(status))
             yield commands.CloseConnection(self.conn)
         else:

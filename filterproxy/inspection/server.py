@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from mitmproxy import master
@@ -25,6 +26,8 @@ from .options import certificate_authority, options
 from .quiet import quieten
 
 _LOOK_AGAIN_SECONDS = 0.02
+_RESOLVING_THREADS = 64
+"""Names that may be looked up at once; asyncio's own few would let one slow resolver hold up everybody."""
 _CUT_SECONDS = 2.0
 
 
@@ -38,6 +41,7 @@ async def run_inspector(settings: Settings, addon: HttpFilter, ready: Callable[[
     certificate_authority(settings)
     running = _master(settings, addon)
     server: Any = running.addons.get("proxyserver")
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_RESOLVING_THREADS, "resolve"))
     with set_eager_task_factory():
         try:
             await _bind(server, settings.gateway.listen)

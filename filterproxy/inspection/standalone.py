@@ -59,7 +59,8 @@ class Standalone:
             settings = load(Path(path))
             found = self._build(path)
             certificate_authority(settings)
-            ctx.options.update(flow_detail=0, **options(settings))
+            # Who is served is our configuration's to say.
+            ctx.options.update(flow_detail=0, block_global=False, **options(settings))
         except FilterproxyError as exc:
             self._give_up(str(exc))
         except Exception as exc:  # noqa: BLE001 - its text may hold an entry of a list

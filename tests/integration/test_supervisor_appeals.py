@@ -99,7 +99,9 @@ def test_a_full_disk_stops_nothing_and_is_told(tmp_path: Path) -> None:
     """Filtering goes on, the metrics and doctor's source say so, and the counts are written once there is room."""
     made = Product(tmp_path)
     made.state.mkdir(mode=0o700)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m,mode=700", "tmpfs", str(made.state)], check=True)
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m,mode=700", "tmpfs", str(made.state)]
+    if subprocess.run(mount, check=False).returncode != 0:
+        pytest.skip("a small disk cannot be mounted here: run the tests with CAP_SYS_ADMIN")
     try:
         with upstream(made.upstream):
             made.start()
