@@ -25,7 +25,7 @@ from filterproxy.settings import Settings
 
 from . import commands, control_socket, status
 from .books import Books
-from .channel import Body, ChannelError
+from .channel import Body, Channel, ChannelError
 from .children import Child, keep
 from .counters import Layout
 from .httpd import Pages
@@ -148,21 +148,31 @@ class Supervisor:
     async def _hand_over(self, child: Child) -> bool:
         """Give `child` the bundle in force and return whether it judges by it; one that does not is replaced."""
         async with self._handing[child.name]:
-            channel = child.channel
-            manifest = self.segments.manifest or publish.Manifest(0)
-            if channel is None or child.generation == manifest.generation:
-                return channel is not None
-            files = [part.file for part in manifest.parts if part.file not in child.held]
-            body = {"manifest": manifest.as_dict(), "files": files}
-            try:
-                answer = await channel.ask("adopt", body, [self.segments.fd(file) for file in files], timeout=_ADOPT)
-            except ChannelError as exc:
-                event(_log, logging.ERROR, "bundle_not_adopted", name=child.name, reason=str(exc))
+            # Again and again: while a new process adopts one bundle, the next may take force without it.
+            while (channel := child.channel) is not None and child.generation != self._in_force.generation:
+                if not await self._adopted(child, channel, self._in_force):
+                    return False
+            return channel is not None
+
+    @property
+    def _in_force(self) -> publish.Manifest:
+        return self.segments.manifest or publish.Manifest(0)
+
+    async def _adopted(self, child: Child, channel: Channel, manifest: publish.Manifest) -> bool:
+        files = [part.file for part in manifest.parts if part.file not in child.held]
+        body = {"manifest": manifest.as_dict(), "files": files}
+        try:
+            answer = await channel.ask("adopt", body, [self.segments.fd(file) for file in files], timeout=_ADOPT)
+        except ChannelError as exc:
+            event(_log, logging.ERROR, "bundle_not_adopted", name=child.name, reason=str(exc))
+            if child.channel is channel:  # else it has ended, and its replacement is not to blame
                 child.signal(signal.SIGKILL)
-                return False
-            child.held = {part.file for part in manifest.parts}
-            child.generation = int(answer["generation"])
-            return True
+            return False
+        if child.channel is not channel:
+            return False
+        child.held = {part.file for part in manifest.parts}
+        child.generation = int(answer["generation"])
+        return True
 
     async def _handle(self, child: Child, kind: str, body: Body, fds: list[int]) -> Body | None:
         """Take a message of `child`. None of them should carry descriptors."""
