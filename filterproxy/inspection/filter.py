@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import ipaddress
 import socket
 import weakref
 from collections.abc import Callable
@@ -55,7 +56,9 @@ class HttpFilter(Guarded):
         self._stream = settings.inspection.body_limit == 0
         self._ports = frozenset(gateway.connect_ports)
         self._door = Door(gateway.clients, policy, now)
-        self._targets = Targets(gateway.allow_targets, _portal(settings), split_address(gateway.listen)[1])
+        listen, port = split_address(gateway.listen)
+        local = gateway.trust_local and ipaddress.ip_address(listen).is_loopback
+        self._targets = Targets(gateway.allow_targets, _portal(settings), port, local=local)
         self._answers = Answers(notices)
         self._seen = Seen(mac_key)
         self._tunnels: dict[str, Tunnel] = {}
@@ -96,7 +99,8 @@ class HttpFilter(Guarded):
             ruling = client.connection(dict.fromkeys(name for name in (host, *given) if name))
             if ruling.verdict.blocked:
                 return self._block(flow, client, ruling)
-            if port not in self._ports or not self._targets.allows_host(host, port):
+            shut = port not in self._ports and not self._targets.is_local(client.address)
+            if shut or not self._targets.allows_host(host, port, client.address):
                 return self._answers.closed_target(flow)
         request.data.host = bare(host)  # what was judged is what will be dialled
         refusal = await self._unresolved(flow)
@@ -192,7 +196,7 @@ class HttpFilter(Guarded):
             refusal = self._act(flow, client, client.request(request.method, wanted.urls))
             if refusal is not None:
                 return refusal
-            if tunnel is None and not self._targets.allows_host(*place(wanted.target)):
+            if tunnel is None and not self._targets.allows_host(*place(wanted.target), client.address):
                 return self._answers.closed_target(flow)
         if wanted.misdirected:
             return self._answers.refuse(flow, 421)

@@ -55,7 +55,7 @@ class Door:
 
     def admit(self, peer: connection.Client) -> Client | None:
         """Return the client, or None where it is not served."""
-        address = _plain(peer.peername[0])
+        address = address_of(peer)
         policy = self._policy()
         profile = policy.profile_of(address) if self._within(address) else None
         return None if profile is None else Client(address, profile, policy, self._now())
@@ -65,9 +65,9 @@ class Door:
         return any(found in network for network in self._networks if network.version == found.version)
 
 
-def _plain(address: str) -> str:
-    """Return an address without a zone, an IPv4 one as IPv4."""
-    found = ipaddress.ip_address(address.partition("%")[0])
+def address_of(peer: connection.Client) -> str:
+    """Return a client's address without a zone, an IPv4 one as IPv4."""
+    found = ipaddress.ip_address(peer.peername[0].partition("%")[0])
     mapped = found.ipv4_mapped if found.version == 6 else None
     return str(mapped or found)
 

@@ -12,6 +12,7 @@ from filterproxy.core import names
 
 from . import guard
 from .guard import Count, Guarded, fails_closed
+from .judge import address_of
 from .targets import Targets
 
 
@@ -49,7 +50,7 @@ class Origins(Guarded):
         host = names.host(address[0]) if address else None
         if self._loop is not asyncio.get_running_loop() or address is None or host is None:
             data.server.error = guard.HOOK_FAILED
-        elif not self._targets.allows_host(host, address[1]):
+        elif not self._targets.allows_host(host, address[1], address_of(data.client)):
             data.server.error = guard.TARGET_REFUSED
 
     @fails_closed(guard.abort_server)
@@ -59,7 +60,9 @@ class Origins(Guarded):
         host = names.host(address[0]) if address else None
         if address is None or host is None or peer is None:  # noqa: SIM114 - joined, it cannot be read
             guard.abort_server(self, data)
-        elif not self._targets.is_own(host, address[1]) and not self._targets.allows(peer[0], peer[1]):
+        elif not self._targets.is_own(host, address[1]) and not self._targets.allows(
+            peer[0], peer[1], address_of(data.client)
+        ):
             guard.abort_server(self, data)
 
     @fails_closed(guard.nothing)

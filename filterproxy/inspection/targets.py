@@ -18,6 +18,7 @@ from .guard import TARGET_REFUSED
 
 _KEEP_SECONDS: Final = 10.0
 _KEEP_NAMES: Final = 4096
+_ANY_LOCAL: Final = "127.0.0.1"
 
 _INNER: Final = tuple(
     ipaddress.ip_network(text)
@@ -39,30 +40,45 @@ class TargetRefusedError(OSError):
 
 
 class Targets:
-    """Says where connections may go. `own` are hosts and ports of the portal, reached wherever they lie."""
+    """Says where connections may go. `own` are hosts and ports of the portal, reached wherever they lie.
 
-    def __init__(self, allow: Iterable[str], own: Iterable[tuple[str, int]], listen_port: int) -> None:
+    `local` tells that a client on loopback is a program of this machine, which the proxy gives nothing it has not.
+    """
+
+    def __init__(
+        self, allow: Iterable[str], own: Iterable[tuple[str, int]], listen_port: int, *, local: bool = False
+    ) -> None:
         self._allow = tuple(ipaddress.ip_network(text) for text in allow)
         self._own = frozenset(own)
         self._listen_port = listen_port
+        self._local = local
         self._kept: dict[tuple[Any, ...], tuple[float, list[Any]]] = {}
 
     def is_own(self, host: str, port: int) -> bool:
         """Tell whether this is the portal. `host` is canonical."""
         return (host, port) in self._own
 
-    def allows_host(self, host: str, port: int) -> bool:
-        """Tell whether a canonical host may be reached, as far as it can be told before it is resolved."""
-        return not names.is_address(host) or self.is_own(host, port) or self.allows(host.strip("[]"), port)
+    def is_local(self, client: str) -> bool:
+        """Tell whether the client, an IP address, is a program of this machine."""
+        try:
+            return self._local and ipaddress.ip_address(client).is_loopback
+        except ValueError:
+            return False
 
-    def allows(self, address: str, port: int) -> bool:
-        """Tell whether an IP address may be reached."""
+    def allows_host(self, host: str, port: int, client: str = "") -> bool:
+        """Tell whether a client may reach a canonical host, as far as it can be told before it is resolved."""
+        return not names.is_address(host) or self.is_own(host, port) or self.allows(host.strip("[]"), port, client)
+
+    def allows(self, address: str, port: int, client: str = "") -> bool:
+        """Tell whether a client may reach an IP address."""
         try:
             found = ipaddress.ip_address(address.partition("%")[0])
         except ValueError:
             return False
         if found.is_loopback and port == self._listen_port:
             return False  # we would talk to ourselves without end
+        if found.is_loopback and self.is_local(client):
+            return True
         if any(found in network for network in self._allow if network.version == found.version):
             return True
         return not any(found in network for network in _INNER if network.version == found.version)
@@ -90,7 +106,8 @@ class Targets:
                 raise TargetRefusedError
             if self.is_own(name, port):
                 return found
-            kept = [info for info in found if self.allows(info[4][0], port)]
+            # Who asks is not known here: what only a local client may reach is looked at again once connected.
+            kept = [info for info in found if self.allows(info[4][0], port, _ANY_LOCAL)]
             if not kept:
                 raise TargetRefusedError
             return kept

@@ -110,6 +110,9 @@ class Gateway(Table):
     """Who is served. Others get 403."""
     connect_ports: tuple[int, ...] = (80, 443, 8000, 8080, 8443)
     """Ports that may be reached by CONNECT."""
+    trust_local: bool = True
+    """Where the proxy listens on loopback: its clients, programs of this machine, may reach loopback and any port,
+    as they can by themselves. Say false where another server on this machine passes strangers on."""
     allow_targets: Clients = ()
     """Networks that may be reached although they are loopback, link-local, private or shared."""
 

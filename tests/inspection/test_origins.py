@@ -11,7 +11,9 @@ async def test_a_connection_to_an_inner_address_is_cut_before_a_byte_is_sent(tmp
     def blind(addon):
         addon._targets.checked = lambda resolve: resolve
 
-    async with started(tmp_path, free_port, prepare=blind, gateway={"allow_targets": []}) as world:
+    async with started(
+        tmp_path, free_port, prepare=blind, gateway={"allow_targets": [], "trust_local": False}
+    ) as world:
         assert (await world.get("http://ok.example:PORT/")).status == 502
         assert world.origin.heads == []
 

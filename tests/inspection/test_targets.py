@@ -76,3 +76,21 @@ async def test_an_answer_is_kept_for_a_moment():
     await asyncio.gather(*(checked("a.test", 80, type=socket.SOCK_STREAM) for _ in range(1)))
     await checked("a.test", 80, type=socket.SOCK_STREAM)
     assert asked == ["a.test"]
+
+
+@pytest.mark.parametrize(
+    ("local", "client", "address", "allowed"),
+    [
+        (True, "127.0.0.1", "127.0.0.1", True),
+        (True, "::1", "::1", True),
+        (True, "127.0.0.1", "10.0.0.1", False),
+        (True, "192.168.1.5", "127.0.0.1", False),
+        (False, "127.0.0.1", "127.0.0.1", False),
+        (True, "no address", "127.0.0.1", False),
+    ],
+)
+def test_a_program_of_this_machine_reaches_its_own_loopback(local, client, address, allowed):
+    """It could by itself; nobody else can by way of us, and the rest of the network stays shut to both."""
+    targets = Targets((), (), 8080, local=local)
+    assert targets.allows(address, 81, client) is allowed
+    assert not targets.allows(address, 8080, client)

@@ -336,7 +336,7 @@ async def world(
         settings = Settings.model_validate({
             "runtime": {"state": folder / "state", "drain": drain},
             "gateway": {
-                "listen": f"127.0.0.1:{port}", "allow_targets": ["127.0.0.0/8"],
+                "listen": f"127.0.0.1:{port}", "allow_targets": ["127.0.0.0/8"], "trust_local": False,
                 "connect_ports": [origin.port, origin.tls_port, 443], **(gateway or {}),
             },
             "inspection": {"upstream_ca": ca.pem, **(inspection or {})},
