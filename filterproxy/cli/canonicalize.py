@@ -21,7 +21,7 @@ def canonicalize(
 
     printer, invalid = Printer(), False
     try:
-        for target in targets(url):
+        for target in targets(url, printer.flush):
             found = canonical(target)
             invalid = invalid or found is None
             if not as_json:
@@ -31,8 +31,9 @@ def canonicalize(
             else:
                 expressions = ", ".join(map(quoted, found.expressions))
                 printer.line(
-                    f'{{"input": {quoted(target)}, "canonical": {quoted(found.text)}, "host": "{found.host}", "path": '
-                    f'{quoted(found.path)}, "query": {quoted_or_null(found.query)}, "expressions": [{expressions}]}}'
+                    f'{{"input": {quoted(target)}, "canonical": {quoted(found.text)}, "host": {quoted(found.host)}, '
+                    f'"path": {quoted(found.path)}, "query": {quoted_or_null(found.query)}, '
+                    f'"expressions": [{expressions}]}}'
                 )
     finally:
         printer.flush()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import DEFAULT_CONFIG, Config, Json, Printer, targets
+from .options import DEFAULT_CONFIG, Config, Json, Printer, printable, targets
 from .quoting import quoted, quoted_or_null
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def check(
     printer, blocked, invalid = Printer(), False, False
     line = _json_line if as_json else _plain_line
     try:
-        for text in targets(target):
+        for text in targets(target, printer.flush):
             found, verdict = judge(text)
             invalid = invalid or verdict is None
             blocked = blocked or (verdict is not None and verdict.blocked)
@@ -56,7 +56,7 @@ def judging(policy: Policy, profile: str, now: datetime) -> Callable[[str], tupl
     from filterproxy.core.urls import canonical
 
     def judge(text: str) -> tuple[str | None, Verdict | None]:
-        name = None if "/" in text else host(text)
+        name = None if "/" in text else host(text.strip())
         if name is not None:
             return name, decide(Connection(profile, name), policy, now)
         url = canonical(text)
@@ -87,7 +87,7 @@ _NOBODY = '"list": null, "category": null, "match": null, "spared_by": null'
 
 def _plain_line(text: str, canonical: str | None, verdict: Verdict | None) -> str:
     if verdict is None:
-        return f"invalid  {text}"
+        return f"invalid  {printable(text)}"
     said = f"{verdict.action:<8} {canonical}"
     if verdict.listing is not None:
         said += f"  ({verdict.listing.title or verdict.listing.id}"
@@ -100,9 +100,7 @@ def spared_by(verdict: Verdict) -> str:
     by = verdict.spared_by
     if by is None:
         return ""
-    if by.reference and verdict.match is not None and by.listing.id == verdict.match.listing.id:
-        return f"override:{by.reference}"
-    return by.listing.id
+    return f"override:{by.reference}" if by.overrides else by.listing.id
 
 
 def _time(text: str) -> datetime:

@@ -8,7 +8,11 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import NoReturn
 
 import typer
 
@@ -44,14 +48,35 @@ def app() -> typer.Typer:
 
 
 def main() -> None:
-    """Run the command line. An expected error is one line on standard error and exit code 2."""
-    # A reader that went away (`| head`) ends us as it ends any filter, without a traceback.
+    """Run the command line. An error is one line on standard error and exit code 2, never a traceback of values."""
+    # A reader that went away (`| head`) ends us as it ends any filter.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    _open_standard_streams()
     try:
         app()()
-    except FilterproxyError as exc:
-        print(f"filterproxy: {exc}", file=sys.stderr)
-        # Not sys.exit: nothing that this process may have mapped or started is worth waiting for.
         sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(2)
+    except FilterproxyError as exc:
+        _end(str(exc))
+    except OSError as exc:
+        _end(exc.strerror or type(exc).__name__)
+    except Exception as exc:  # noqa: BLE001 - what is our fault must not read as "something is blocked", which is 1
+        place = traceback.extract_tb(exc.__traceback__)[-1]
+        _end(f"internal error: {type(exc).__name__} in {Path(place.filename).name}, line {place.lineno}")
+
+
+def _open_standard_streams() -> None:
+    """Give the descriptors 0 to 2 something to be: a caller may have closed them."""
+    for number, stream in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, stream) is None:
+            while (opened := os.open(os.devnull, os.O_RDWR)) < number:
+                pass
+            setattr(sys, stream, os.fdopen(opened, "w" if number else "r"))
+
+
+def _end(said: str) -> NoReturn:
+    """Say why, and end with 2. Not sys.exit: nothing that was started or mapped is worth waiting for."""
+    with suppress(OSError):
+        sys.stdout.flush()
+    with suppress(OSError):
+        print(f"filterproxy: {said}", file=sys.stderr, flush=True)
+    os._exit(2)

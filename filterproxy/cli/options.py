@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -16,18 +17,36 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
 _CHUNK = 1 << 16
 
 
-def targets(given: list[str]) -> Iterator[str]:
-    """Yield the targets given, each line of standard input for `-`. Bytes that are not UTF-8 survive as surrogates."""
+def targets(given: list[str], before_waiting: Callable[[], None] = lambda: None) -> Iterator[str]:
+    """Yield the targets given, each line of standard input for `-`. Bytes that are not UTF-8 survive as surrogates.
+
+    `before_waiting` is called before input is waited for, so that a program that asks line by line is answered.
+    """
     for target in given:
         if target != "-":
             yield target
             continue
-        for line in sys.stdin.buffer:
-            yield line.rstrip(b"\r\n").decode("utf-8", "surrogateescape")
+        rest = b""
+        while chunk := _read(before_waiting):
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
+                yield line.removesuffix(b"\r").decode("utf-8", "surrogateescape")
+        if rest:
+            yield rest.decode("utf-8", "surrogateescape")
+
+
+def _read(before_waiting: Callable[[], None]) -> bytes:
+    before_waiting()
+    return os.read(sys.stdin.fileno(), _CHUNK)
+
+
+def printable(text: str) -> str:
+    """Return what a person may read of a text that somebody else wrote: no control character reaches the terminal."""
+    return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
 
 
 class Printer:
-    """Gathers lines and writes many at once; on a terminal or pipe that waits, each batch of input is answered."""
+    """Gathers lines and writes many at once."""
 
     def __init__(self) -> None:
         self._lines: list[str] = []
@@ -37,7 +56,7 @@ class Printer:
         """Print a line, sooner or later."""
         self._lines.append(text)
         self._size += len(text)
-        if self._size >= _CHUNK or sys.stdout.isatty():
+        if self._size >= _CHUNK:
             self.flush()
 
     def flush(self) -> None:

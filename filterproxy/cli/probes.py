@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from filterproxy.core.model import DnsAnswer
 from filterproxy.settings.base import split_address
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def network(settings: Settings) -> Iterator[Check]:
         yield _http_check("proxy", settings.gateway.listen, f"http://{settings.portal.listen}/healthz", None)
     if settings.portal.enabled:
         yield _http_check("portal", settings.portal.listen, "/healthz", 200)
+        yield from _https_at_notice(settings)
     if settings.console.enabled:
         yield _http_check("console", settings.console.listen, "/", 200)
     if settings.metrics.enabled:
@@ -82,6 +84,33 @@ def _upstreams(settings: Settings) -> Iterator[Check]:
     for check in found:
         milder = check.level == "fail" and any_answers
         yield Check(check.name, "warn", check.text, "another one answers meanwhile") if milder else check
+
+
+def _https_at_notice(settings: Settings) -> Iterator[Check]:
+    """Yield whether https to a notice address is refused at once: a browser that is left to wait seems broken."""
+    if not any(item.dns is DnsAnswer.NOTICE for item in settings.lists):
+        return
+    for address in settings.dns.notice_addresses:
+        for kind, protocol in ((socket.SOCK_STREAM, "tcp"), (socket.SOCK_DGRAM, "udp")):
+            yield _refused_check(f"https at the notice address {address}/{protocol}", address, kind)
+
+
+def _refused_check(what: str, address: str, kind: socket.SocketKind) -> Check:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, kind) as sock:
+        sock.settimeout(1.0)
+        try:
+            sock.connect((address, 443))
+            if kind == socket.SOCK_DGRAM:
+                sock.send(bytes(1200))  # a QUIC server drops it, a closed port answers by ICMP
+                sock.recv(1)
+        except ConnectionRefusedError:
+            return Check(what, "ok", "refused at once")
+        except TimeoutError:
+            return Check(what, "warn", "does not answer: browsers wait", "let the firewall reject 443, not drop it")
+        except OSError as exc:
+            return Check(what, "warn", f"cannot be tried ({exc.strerror})", "is it an address of this machine?")
+    return Check(what, "warn", "something serves there", "give https an address of its own: it cannot show a notice")
 
 
 def _dns_check(what: str, address: str, *, tcp: bool, name: bytes = b"\x07invalid\0") -> Check:

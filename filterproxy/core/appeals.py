@@ -1,11 +1,11 @@
-"""What may happen to an appeal and to the override that grants it: legal moves, approvals, receipts. Pure."""
+"""What may happen to an appeal and to the override that grants it: legal moves, approvals, receipts, secrets. Pure."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 from collections.abc import Collection, Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
@@ -17,10 +17,15 @@ SUBJECT_LIMIT: Final = 8192
 MESSAGE_LIMIT: Final = 4000
 CONTACT_LIMIT: Final = 320
 NAME_LIMIT: Final = 200
+REFERENCE_LIMIT: Final = 32
 """The longest texts that are kept, in characters. A form refuses more; nothing that a person typed is cut off."""
+
+LONGEST_OVERRIDE: Final = timedelta(days=3653)
+"""Ten years. What is to last longer is decided again by somebody who still knows why."""
 
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _RECEIPT: Final = re.compile(r"FP([0-9A-HJKMNP-TV-Z]{8})")
+_SECRET: Final = re.compile(r"[0-9A-HJKMNP-TV-Z]{24}")
 _TYPED_FOR: Final = str.maketrans({"O": "0", "I": "1", "L": "1"})
 
 
@@ -82,12 +87,22 @@ def approvals_needed(listing: Listing) -> int:
 def check_override(listing: Listing, reference: str, expires_at: datetime, now: datetime) -> None:
     """Raise MoveError where an override of `listing` would not be legal.
 
-    One of a mandatory list names the authority's decision; every override ends.
+    One of a mandatory list names the authority's decision; every override ends, within ten years.
     """
     if listing.mandatory and not reference.strip():
-        raise MoveError(f"list {listing.id} is mandatory: an override needs the authority's decision as its reference")
-    if expires_at <= now:
+        raise MoveError(
+            f"list {listing.id} is mandatory: name the decision of its authority as the reference (--reference)"
+        )
+    ends(now, expires_at - now)
+
+
+def ends(now: datetime, length: timedelta) -> datetime:
+    """Return when an override of this length ends. Raises MoveError where that is no legal one."""
+    if length <= timedelta():
         raise MoveError("an override ends in the future")
+    if length > LONGEST_OVERRIDE:
+        raise MoveError("an override lasts ten years at most")
+    return now + length
 
 
 def check_name(by: str) -> str:
@@ -129,9 +144,7 @@ def receipt(random: bytes) -> str:
     """Return the receipt number that five random bytes make: `FP-` and eight characters of Crockford's base32."""
     if len(random) != 5:
         raise ValueError("a receipt number is made of five bytes")
-    number = int.from_bytes(random)
-    text = "".join(_ALPHABET[(number >> shift) & 31] for shift in range(35, -1, -5))
-    return f"FP-{text[:4]}-{text[4:]}"
+    return f"FP-{_spelled(random)}"
 
 
 def canonical_receipt(typed: str) -> str | None:
@@ -139,8 +152,34 @@ def canonical_receipt(typed: str) -> str | None:
 
     Only letters and digits count, in any case, and O, I and L are read as the digits they look like.
     """
-    if len(typed) > 64:
-        return None
-    text = "".join(char for char in typed.upper() if char.isalnum())
+    text = _bare(typed)
     found = _RECEIPT.fullmatch(text[:2] + text[2:].translate(_TYPED_FOR))
-    return f"FP-{found[1][:4]}-{found[1][4:]}" if found else None
+    return f"FP-{_grouped(found[1])}" if found else None
+
+
+def secret(random: bytes) -> str:
+    """Return the secret that fifteen random bytes make: 120 bits in the letters of receipts, four and four."""
+    if len(random) != 15:
+        raise ValueError("a secret is made of fifteen bytes")
+    return _spelled(random)
+
+
+def canonical_secret(typed: str) -> str | None:
+    """Return the secret a person means by `typed`, read as generously as a receipt; None where it cannot be one."""
+    text = _bare(typed).translate(_TYPED_FOR)
+    return _grouped(text) if _SECRET.fullmatch(text) else None
+
+
+def _spelled(random: bytes) -> str:
+    """Return bytes, a multiple of five, in Crockford's base32."""
+    number = int.from_bytes(random)
+    return _grouped("".join(_ALPHABET[(number >> shift) & 31] for shift in range(8 * len(random) - 5, -1, -5)))
+
+
+def _grouped(text: str) -> str:
+    return "-".join(text[at : at + 4] for at in range(0, len(text), 4))
+
+
+def _bare(typed: str) -> str:
+    """Return the letters and digits of what was typed, nothing where that is far too much."""
+    return "" if len(typed) > 200 else "".join(char for char in typed.upper() if char.isalnum())

@@ -21,7 +21,6 @@ from .membership import (
     HOST,
     TREE,
     WHAT,
-    Digest,
     Facts,
     Membership,
     Row,
@@ -146,6 +145,7 @@ def _facts(item: dict[str, Any]) -> Facts:
         territories=frozenset(item.get("territories", ())),
         reference=item.get("reference", ""),
         count=item.get("count", 1),
+        entries=tuple((high, low, what) for high, low, what in item.get("entries", ())),
     )
 
 
@@ -155,6 +155,10 @@ class DomainRow(NamedTuple):
     suffix: str
     code: int
     facts: Facts
+
+    def __repr__(self) -> str:
+        """Hide the name."""
+        return "DomainRow(…)"
 
 
 class HostFinding(NamedTuple):
@@ -169,12 +173,12 @@ class HostFinding(NamedTuple):
 class Bundle:
     """The segments in force, found together. A host is looked up once and remembered for all profiles."""
 
-    __slots__ = ("_key", "_memo", "segments")
+    __slots__ = ("_memo", "key", "segments")
 
     def __init__(self, segments: Sequence[Segment], key: bytes) -> None:
         """Take the segments, whose digests were all made under `key`."""
         self.segments = tuple(segments)
-        self._key = key
+        self.key = key
         self._memo: dict[str, dict[int, HostFinding]] = {}
 
     def host(self, name: str) -> dict[int, HostFinding]:
@@ -187,12 +191,8 @@ class Bundle:
             self._memo[name] = found
         return found
 
-    def digest(self, expression: str) -> Digest:
-        """Return the digest of an expression under this bundle's key."""
-        return digest(expression, self._key)
-
     def _find_host(self, name: str) -> dict[int, HostFinding]:
-        digests = [(suffix, digest(suffix, self._key)) for suffix in suffixes(name)]
+        digests = [(suffix, digest(suffix, self.key)) for suffix in suffixes(name)]
         found: dict[int, HostFinding] = {}
         for place, segment in enumerate(self.segments):
             membership = segment.membership

@@ -14,11 +14,12 @@ Within a list the most specific entry wins, at a tie the exception.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Final
 
-from .bundle import HostFinding
-from .membership import ALLOWS, BELOW, EXACT, EXACT_URL, PAGE, PREFIX, TREE, WHAT, Facts
+from .cover import Cover, Hit, earlier
+from .membership import ALLOWS
 from .model import (
     Action,
     Body,
@@ -30,20 +31,12 @@ from .model import (
     Match,
     Question,
     Request,
-    Scope,
     Subject,
     Verdict,
 )
 from .patterns import Folded, fold
 from .policy import Policy, Ranked, View
-from .urls import Url
 
-_URL_SCOPES: Final = {EXACT_URL: Scope.EXACT, PAGE: Scope.PAGE, PREFIX: Scope.PREFIX}
-_DOMAIN_SCOPES: Final = {EXACT: Scope.EXACT, BELOW: Scope.BELOW, TREE: Scope.TREE}
-# A URL's path is shorter than 10**6 and a name than 10**3, so that no sum of lengths reaches the next kind.
-_SPECIFIC: Final = {Scope.EXACT: 4_000_000, Scope.PAGE: 3_000_000, Scope.PREFIX: 2_000_000}
-_EXACT_NAME: Final = 1_000_000
-_TLS: Final = ("https", "wss")
 _STRENGTH: Final = {
     Action.BLOCK: 5,
     Action.WARN: 4,
@@ -53,19 +46,6 @@ _STRENGTH: Final = {
     Action.ALLOW: 0,
 }
 _ALLOWED: Final = Verdict()
-
-
-class Hit(NamedTuple):
-    """An entry of one list that covers the subject, and how specific it is."""
-
-    specific: int
-    allows: bool
-    kind: Kind
-    scope: Scope
-    expression: str
-    facts: Facts
-    below: bool
-    """Whether everything below the subject is covered too."""
 
 
 def decide(subject: Subject, policy: Policy, now: datetime) -> Verdict:
@@ -88,7 +68,7 @@ def strictest(verdicts: Iterable[Verdict]) -> Verdict:
     until: datetime | None = None
     inspect = False
     for verdict in verdicts:
-        until = _earlier(until, verdict.valid_until)
+        until = earlier(until, verdict.valid_until)
         inspect = inspect or verdict.inspect
         if best is None or _strength(verdict) > _strength(best):
             best = verdict
@@ -104,26 +84,19 @@ def _strength(verdict: Verdict) -> tuple[int, bool]:
     return _STRENGTH[verdict.action], verdict.unavailable is None and verdict.match is not None
 
 
-def _earlier(one: datetime | None, other: datetime | None) -> datetime | None:
-    return min(one, other) if one and other else one or other
-
-
 class _Decision:
-    """One subject before one policy; gathers `valid_until` on the way."""
+    """One subject before one policy."""
 
-    __slots__ = ("_finding", "_folded", "_host", "_now", "_policy", "_subject", "_until", "_url", "_view")
+    __slots__ = ("_cover", "_folded", "_now", "_policy", "_subject", "_view")
 
     def __init__(self, subject: Question | Request | Connection, policy: Policy, view: View, now: datetime) -> None:
         self._subject, self._policy, self._view, self._now = subject, policy, view, now
-        self._url: Url | None = subject.url if isinstance(subject, Request) else None
-        self._host = subject.name if isinstance(subject, Question) else subject.host
-        self._finding = policy.bundle.host(self._host)
+        self._cover = Cover(subject, policy, now)
         self._folded: Folded | None = None
-        self._until: datetime | None = None
 
     def verdict(self) -> Verdict:
         view, spared = self._view, _Spared()
-        if not self._finding and not view.closed and (self._url is None or not view.keywords):
+        if not self._cover.finding and not view.closed and (self._cover.url is None or not view.keywords):
             return _ALLOWED  # nearly all traffic: no list names any part of the host
         for ranked in view.mandatory:
             if match := self._unspared(ranked, None, spared):
@@ -135,21 +108,21 @@ class _Decision:
             if match := self._unspared(ranked, sparing, spared):
                 return self._says(match)
         if closed := self._closed(sparing):
-            return Verdict(unavailable=closed, valid_until=self._until)
+            return Verdict(unavailable=closed, valid_until=self._cover.until)
         match = self._keywords(sparing, spared)
         inspect = self._inspects(sparing)
         if match is not None:
-            return Verdict(match=match, inspect=inspect, valid_until=self._until)
-        return Verdict(match=spared.match, spared_by=spared.by, inspect=inspect, valid_until=self._until)
+            return Verdict(match=match, inspect=inspect, valid_until=self._cover.until)
+        return Verdict(match=spared.match, spared_by=spared.by, inspect=inspect, valid_until=self._cover.until)
 
     def _says(self, match: Match) -> Verdict:
-        return Verdict(match=match, valid_until=self._until)
+        return Verdict(match=match, valid_until=self._cover.until)
 
     # What each list says
 
     def _unspared(self, ranked: Ranked, sparing: Match | None, spared: _Spared) -> Match | None:
         """Return the list's match, unless its own exception, an override for it, or `sparing` spares it."""
-        block, allow = self._best(ranked.listing, ranked.place)
+        block, allow = self._cover.best(ranked.listing, ranked.place)
         if block is None:
             return None
         match = self._match(ranked.listing, block)
@@ -163,90 +136,25 @@ class _Decision:
             return match
         return None
 
-    def _best(self, listing: Listing, place: int | None) -> tuple[Hit | None, Hit | None]:
-        """Return the most specific block and the most specific exception of one segment that cover the subject."""
-        finding = self._finding.get(place) if place is not None else None
-        if finding is None or place is None:
-            return None, None
-        block: Hit | None = None
-        allow: Hit | None = None
-        for hit in self._hits(listing, place, finding):
-            if hit.allows:
-                allow = hit if allow is None or hit.specific > allow.specific else allow
-            else:
-                block = hit if block is None or hit.specific > block.specific else block
-        return block, allow
-
-    def _hits(self, listing: Listing, place: int, finding: HostFinding) -> Iterable[Hit]:
-        for suffix, code, facts in finding.domains:
-            if self._counts(facts):
-                scope = _DOMAIN_SCOPES[code & WHAT]
-                exact = scope is Scope.EXACT
-                specific = _EXACT_NAME + exact if suffix == self._host else len(suffix)
-                yield Hit(specific, bool(code & ALLOWS), Kind.DOMAIN, scope, suffix, facts, not exact)
-        if self._url is not None:
-            if finding.urls:
-                yield from self._url_hits(listing, place, self._url)
-            if self._url.scheme not in _TLS:
-                return
-        if listing.https is Https.BLOCK_HOST:
-            # Only the host is seen here, and this list asks that the host then stands for its pages.
-            listed = [facts for code, facts in finding.urls if not code & ALLOWS and self._counts(facts)]
-            if listed and self._overridden_entries(listing) < sum(facts.count for facts in listed):
-                yield Hit(1, False, Kind.URL, Scope.PAGE, self._host, listed[0], False)
-
-    def _url_hits(self, listing: Listing, place: int, url: Url) -> Iterable[Hit]:
-        membership = self._policy.bundle.segments[place].membership
-        for spelling in _spellings(url, www=listing.www):
-            for expression in spelling.expressions:
-                for code, facts in membership.find(self._policy.bundle.digest(expression)):
-                    scope = _URL_SCOPES.get(code & WHAT)
-                    if scope is None or not self._counts(facts):
-                        continue
-                    authority, slash, rest = expression.partition("/")
-                    if _covers(scope, slash + rest, spelling):
-                        specific = _SPECIFIC[scope] + 2 * len(rest) + (authority != spelling.host)
-                        yield Hit(specific, bool(code & ALLOWS), Kind.URL, scope, expression, facts, False)
-
-    def _counts(self, facts: Facts) -> bool:
-        """Tell whether an entry counts here and now, and note when that could change."""
-        if facts.territories and not facts.territories & self._policy.territory:
-            return False
-        if facts.not_before is not None and self._now < facts.not_before:
-            self._until = _earlier(self._until, facts.not_before)
-            return False
-        if facts.not_after is not None:
-            if self._now >= facts.not_after:
-                return False
-            self._until = _earlier(self._until, facts.not_after)
-        return True
-
     def _match(self, listing: Listing, hit: Hit) -> Match:
         action = Action.ALLOW if hit.allows else listing.action
-        below = hit.below and not any(finding.above for finding in self._finding.values())
+        below = hit.below and not any(finding.above for finding in self._cover.finding.values())
         return Match(listing, hit.kind, hit.scope, action, hit.expression, hit.facts.reference, below)
 
     # What spares
 
     def _overridden(self, ranked: Ranked) -> Match | None:
-        _, allow = self._best(ranked.listing, ranked.override)
-        return None if allow is None else self._match(ranked.listing, allow)
-
-    def _overridden_entries(self, listing: Listing) -> int:
-        """Return how many URL entries of this host overrides spare: once all, no reason is left to block the host."""
-        for place, finding in self._finding.items():
-            if self._policy.bundle.segments[place].name == f"override:{listing.id}":
-                return sum(facts.count for _, facts in finding.urls if self._counts(facts))
-        return 0
+        _, allow = self._cover.best(ranked.listing, ranked.override)
+        return None if allow is None else replace(self._match(ranked.listing, allow), overrides=True)
 
     def _sparing(self) -> Match | None:
         """Return what spares the subject from subscribed lists: the profile's allow entries, then lists that allow."""
         if (own := self._view.allow) is not None:
-            _, allow = self._best(own.listing, own.place)
+            _, allow = self._cover.best(own.listing, own.place)
             if allow is not None:
                 return self._match(own.listing, allow)
         for ranked in self._view.sparing:
-            block, allow = self._best(ranked.listing, ranked.place)
+            block, allow = self._cover.best(ranked.listing, ranked.place)
             if allow is not None and (block is None or allow.specific >= block.specific):
                 return self._match(ranked.listing, allow)
         return None
@@ -259,18 +167,19 @@ class _Decision:
             listing = ranked.listing
             if (sparing is not None and not listing.mandatory) or not self._judges(listing):
                 continue
+            if self._overridden(ranked) is not None:
+                continue
             if ranked.loaded_at is None:
                 return listing
             if listing.max_age is not None:
-                ends = ranked.loaded_at + listing.max_age
-                if self._now >= ends:
+                if self._now - ranked.loaded_at >= listing.max_age:
                     return listing
-                self._until = _earlier(self._until, ends)
+                self._cover.until_at_most(ranked.loaded_at + listing.max_age)
         return None
 
     def _judges(self, listing: Listing) -> bool:
         """Tell whether a list of this kind judges a subject of this kind at all."""
-        if self._url is not None or listing.format is ListFormat.DOMAINS:
+        if self._cover.url is not None or listing.format is ListFormat.DOMAINS:
             return True
         if listing.format is not ListFormat.URLS:
             return False
@@ -281,7 +190,7 @@ class _Decision:
     def _keywords(self, sparing: Match | None, spared: _Spared) -> Match | None:
         """Return the strictest match of the keyword lists, which judge whole URLs only."""
         best: Match | None = None
-        for ranked in self._view.keywords if self._url is not None else ():
+        for ranked in self._view.keywords if self._cover.url is not None else ():
             if ranked.place is None or (match := self._keyword(ranked)) is None:
                 continue
             by = self._overridden(ranked) or sparing
@@ -293,10 +202,10 @@ class _Decision:
 
     def _keyword(self, ranked: Ranked) -> Match | None:
         patterns = self._policy.bundle.segments[ranked.place or 0].patterns
-        if not len(patterns) or self._url is None:
+        if not len(patterns) or self._cover.url is None:
             return None
         if self._folded is None:
-            self._folded = fold(self._url)
+            self._folded = fold(self._cover.url)
         terms = patterns.find(self._folded)
         if not terms:
             return None
@@ -305,13 +214,13 @@ class _Decision:
 
     def _inspects(self, sparing: Match | None) -> bool:
         """Tell whether listed URLs of an inspected list live on this host, of which nothing more is known."""
-        if self._url is not None or not self._finding:
+        if self._cover.url is not None or not self._cover.finding:
             return False
         ranks = self._view.mandatory if sparing is not None else (*self._view.mandatory, *self._view.blocking)
         for ranked in ranks:
-            if ranked.listing.https is Https.INSPECT and ranked.place in self._finding:
-                urls = self._finding[ranked.place].urls
-                if any(self._counts(facts) for code, facts in urls if not code & ALLOWS):
+            if ranked.listing.https is Https.INSPECT and ranked.place in self._cover.finding:
+                urls = self._cover.finding[ranked.place].urls
+                if any(self._cover.counts(facts) for code, facts in urls if not code & ALLOWS):
                     return True
         return False
 
@@ -328,22 +237,6 @@ class _Spared:
     def note(self, match: Match, by: Match) -> None:
         if self.match is None:
             self.match, self.by = match, by
-
-
-def _covers(scope: Scope, path: str, url: Url) -> bool:
-    """Tell whether an entry found under this path (with query) covers the URL: it may be a directory above."""
-    if scope is Scope.PREFIX:
-        return True
-    if scope is Scope.PAGE:
-        return path == url.path
-    return path == (url.path if url.query is None else f"{url.path}?{url.query}")
-
-
-def _spellings(url: Url, *, www: bool) -> tuple[Url, ...]:
-    if not www:
-        return (url,)
-    other = url.host.removeprefix("www.") if url.host.startswith("www.") else f"www.{url.host}"
-    return url, url._replace(host=other)
 
 
 __all__ = ["decide", "strictest"]

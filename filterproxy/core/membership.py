@@ -8,6 +8,7 @@ The arrays are views into one read-only buffer, so that every worker maps the sa
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
@@ -28,11 +29,11 @@ ABOVE: Final = 7
 """An exception lies below this name: answering NXDOMAIN for it would deny what is not blocked (RFC 8020)."""
 WHAT: Final = 7
 ALLOWS: Final = 8
-IMPORTANT: Final = 16
+PORTS: Final = 16
+"""Of a HOST row: the entries name a port."""
 HAS_FACTS: Final = 32
 
 KEY_SIZE: Final = 32
-_SPLIT = Struct("=QQ").unpack
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +45,23 @@ class Facts:
     territories: frozenset[str] = frozenset()
     reference: str = ""
     count: int = 1
+    entries: tuple[tuple[int, int, int], ...] = ()
+    """Of an override's HOST row: digest and scope of each entry that it spares there."""
 
 
 NO_FACTS: Final = Facts()
 
 Digest = tuple[int, int]
+"""The high and low halves of 128 bits."""
+SPLIT: Final[Callable[[bytes], Digest]] = Struct("=QQ").unpack
+"""Return the halves of a digest's bytes."""
 Row = tuple[int, Facts]
 """A row's code and facts."""
 
 
 def digest(expression: str, key: bytes) -> Digest:
     """Return the keyed digest of a host or URL expression, as two 64-bit halves."""
-    high, low = _SPLIT(blake2b(expression.encode("ascii", "surrogateescape"), digest_size=16, key=key).digest())
-    return high, low
+    return SPLIT(blake2b(expression.encode("ascii"), digest_size=16, key=key).digest())
 
 
 class Membership:

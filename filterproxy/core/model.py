@@ -175,6 +175,8 @@ class Match:
     reference: str = ""
     covers_below: bool = False
     score: int = 0
+    overrides: bool = False
+    """Whether this is an override, `reference` its id, rather than an entry of the list."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Patterns: does a term stand somewhere in this URL? One Aho-Corasick automaton over its folded text.
 
-The automaton only proposes; every hit is then verified: a `word` stands between boundaries, a `query-term` is a word
-in the query. Folding is the same for terms and URLs, so that spelling, case and escapes make no difference.
+Folding is the same for terms and URLs, so that spelling, case and escapes make no difference. A `word` is searched
+with the spaces at its ends, so that it is found between boundaries only; a `query-term` is a word in the query.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 from urllib.parse import unquote
 
@@ -20,8 +20,14 @@ from .urls import Url
 
 MIN_SUBSTRING = 4
 """Characters of a term at least that may act inside a word: shorter ones are how filters become notorious."""
+MAX_FOLDED = 16_384
+"""Characters of a path or query that are read at most: none longer is written for people."""
+MAX_MARKS = 8
+"""Combining marks in a row that are kept: ordering them costs the square of their number."""
 
-_BREAK = re.compile(r"[\W_]+")
+_BREAK = re.compile(r"[^a-z0-9]+")
+_PARTED = " \n "
+"""Between host, path and query: no phrase stands across them."""
 
 
 class Term(NamedTuple):
@@ -31,26 +37,54 @@ class Term(NamedTuple):
     scope: Scope
     score: int = 1
 
+    def __repr__(self) -> str:
+        """Hide the term."""
+        return "Term(…)"
+
 
 @dataclass(frozen=True, slots=True)
 class Folded:
     """A URL as the automaton reads it: words parted by one space, a space at either end of each part."""
 
-    text: str
+    text: str = field(repr=False)
     query_from: int
     """Where the query's words begin."""
 
 
 def folded_text(text: str) -> str:
-    """Return `text` with one spelling per word: unescaped, NFKC, case folded, all else between words one space."""
-    return _BREAK.sub(" ", unicodedata.normalize("NFKC", text).casefold()).strip()
+    """Return `text` with one spelling per word: NFKC, case folded, unseen characters gone, one space between words."""
+    text = text[:MAX_FOLDED]
+    if text.isascii():
+        return _BREAK.sub(" ", text.lower()).strip()
+    kept, marks = [], 0
+    for char in text:
+        category = unicodedata.category(char)
+        marks = marks + 1 if category[0] == "M" else 0
+        if category != "Cf" and marks <= MAX_MARKS:
+            kept.append(char)
+    folded = unicodedata.normalize("NFKC", "".join(kept)).casefold()
+    # A mark belongs to its letter: in many scripts words differ in their marks alone.
+    words = (char if char.isalnum() or unicodedata.category(char)[0] == "M" else " " for char in folded)
+    return " ".join("".join(words).split())
 
 
 def fold(url: Url) -> Folded:
-    """Return the words of a URL: host and path, then query."""
-    before = f" {folded_text(url.host + ' ' + unquote(url.path, errors='replace'))} "
+    """Return the words of a URL: host, path, query."""
+    host = folded_text(" ".join(_shown(label) for label in url.host.split(".")))
+    path = folded_text(unquote(url.path, errors="replace"))
     query = "" if url.query is None else folded_text(unquote(url.query.replace("+", " "), errors="replace"))
+    before = f" {host}{_PARTED}{path}{_PARTED}"
     return Folded(f"{before}{query} ", len(before) - 1)
+
+
+def _shown(label: str) -> str:
+    """Return a label as people read it."""
+    if not label.startswith("xn--"):
+        return label
+    try:
+        return label[4:].encode("ascii").decode("punycode")
+    except UnicodeError:
+        return label
 
 
 class Patterns:
@@ -63,11 +97,12 @@ class Patterns:
         by_text: dict[str, list[Term]] = {}
         self._count = 0
         for term in terms:
-            by_text.setdefault(term.text, []).append(term)
+            searched = term.text if term.scope is Scope.SUBSTRING else f" {term.text} "
+            by_text.setdefault(searched, []).append(term)
             self._count += 1
         self._automaton = ahocorasick.Automaton()
-        for text, same in by_text.items():
-            self._automaton.add_word(text, tuple(same))
+        for searched, same in by_text.items():
+            self._automaton.add_word(searched, tuple(same))
         if by_text:
             self._automaton.make_automaton()
 
@@ -82,14 +117,8 @@ class Patterns:
         found: dict[Term, None] = {}
         for end, same in self._automaton.iter(folded.text):
             for term in same:
-                if term not in found and _stands(term, folded, end):
+                if term.scope is not Scope.QUERY_TERM or end - len(term.text) > folded.query_from:
                     found[term] = None
+            if len(found) == self._count:
+                break
         return tuple(found)
-
-
-def _stands(term: Term, folded: Folded, end: int) -> bool:
-    if term.scope is Scope.SUBSTRING:
-        return True
-    start = end - len(term.text) + 1
-    bounded = folded.text[start - 1] == " " == folded.text[end + 1]
-    return bounded and (term.scope is not Scope.QUERY_TERM or start > folded.query_from)

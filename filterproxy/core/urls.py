@@ -16,16 +16,21 @@ import can_ada
 from .names import trimmed
 
 MAX_URL = 65_536
-"""Characters of a URL at most."""
+"""Characters of a URL at most, as written and in canonical form."""
+MAX_AUTHORITY = 1024
+"""Characters of what stands before the path at most: spelling a long name costs more than its length."""
 MAX_UNESCAPES = 16
 """Rounds of unescaping at most; what is escaped more deeply has no canonical form."""
 MAX_DIRECTORIES = 256
 """Directories of a path that are looked up at most, counted from the root."""
 
-_DEFAULT_PORT = {"http": 80, "https": 443, "ws": 80, "wss": 443, "ftp": 21}
-_HAS_SCHEME = re.compile(r"[\x00-\x20]*(?:[A-Za-z][A-Za-z0-9+.\-]*://|(?:https?|wss?|ftp):[/\\])", re.IGNORECASE)
-_HTTPS_PORT = re.compile(r"[^/\\?#]*:443(?:[/\\?#]|$)")
-_BEFORE_HOST = "".join(map(chr, range(0x21))) + "/\\"
+DEFAULT_PORT = {"http": 80, "https": 443, "ws": 80, "wss": 443, "ftp": 21}
+# `http:name/path` has a scheme, `http:80/path` is a host of that name with its port.
+_HAS_SCHEME = re.compile(r"[a-z][a-z0-9+.\-]*://|(?:https?|wss?|ftp):(?!\d+(?:[/\\?#]|$))", re.IGNORECASE)
+_AUTHORITY_END = re.compile(r"[/\\?#]")
+# What the parser takes out wherever it stands, and what it takes off at the front; a list may begin with U+FEFF.
+_DROPPED = str.maketrans(dict.fromkeys("\t\r\n"))
+_BEFORE = "".join(map(chr, range(0x21))) + "\ufeff"
 _ESCAPE = re.compile(rb"%[0-9A-Fa-f]{2}")
 _UNUSUAL = re.compile(r"%|//")
 _REESCAPE_QUERY = {byte: f"%{byte:02X}" for byte in (*range(0x21), *range(0x7F, 0x100), ord("%"), ord("#"))}
@@ -45,9 +50,18 @@ class Url(NamedTuple):
     @property
     def text(self) -> str:
         """The canonical URL."""
-        port = "" if self.port is None else f":{self.port}"
         query = "" if self.query is None else f"?{self.query}"
-        return f"{self.scheme}://{self.host}{port}{self.path}{query}"
+        return f"{self.scheme}://{self.authority}{self.path}{query}"
+
+    @property
+    def authority(self) -> str:
+        """The host, with the port where the URL names one."""
+        return self.host if self.port is None else f"{self.host}:{self.port}"
+
+    @property
+    def effective_port(self) -> int:
+        """The port that is connected to."""
+        return DEFAULT_PORT[self.scheme] if self.port is None else self.port
 
     @property
     def expressions(self) -> tuple[str, ...]:
@@ -60,8 +74,7 @@ class Url(NamedTuple):
         bare = [self.host + path for path in paths]
         if self.port is None:
             return tuple(bare)
-        authority = f"{self.host}:{self.port}"
-        return tuple([authority + path for path in paths] + bare)
+        return tuple([self.authority + path for path in paths] + bare)
 
     @property
     def paths(self) -> list[str]:
@@ -83,19 +96,23 @@ class Url(NamedTuple):
 
 
 def canonical(text: str) -> Url | None:
-    """Return the canonical form of `text`, or None where it is no URL of a host or is escaped too deeply."""
+    """Return the canonical form of `text`, or None where it is no URL of a host, too long or escaped too deeply."""
     if len(text) > MAX_URL:
         return None
-    if not _HAS_SCHEME.match(text):
-        # Port 443 without a scheme can only mean https; as http it would be a port that no request ever names.
-        text = ("https://" if _HTTPS_PORT.match(text) else "http://") + text.lstrip(_BEFORE_HOST)
+    if not text.isprintable() or text[:1] == " ":
+        text = text.translate(_DROPPED).lstrip(_BEFORE)
+    scheme_end = _HAS_SCHEME.match(text)
+    if scheme_end is None:
+        text = "http://" + text.lstrip("/\\")
+    if len(text) > MAX_AUTHORITY and _authority(text, 7 if scheme_end is None else scheme_end.end()) > MAX_AUTHORITY:
+        return None
     try:
         parsed = can_ada.parse(text)
         scheme = parsed.protocol[:-1]
         name = trimmed(parsed.hostname)
     except (ValueError, TypeError):  # TypeError: lone surrogates
         return None
-    if name is None or scheme not in _DEFAULT_PORT:
+    if name is None or scheme not in DEFAULT_PORT:
         return None
     path: str | None = parsed.pathname
     query: str | None = parsed.search[1:] or None
@@ -105,10 +122,23 @@ def canonical(text: str) -> Url | None:
         query = _canonical_query(query)
         if query is None:
             return None
-    if path is None:
+    if path is None or len(path) + len(query or "") > MAX_URL:
         return None
     port = parsed.port
     return Url(scheme, name, int(port) if port else None, path, query)
+
+
+def has_scheme(text: str) -> bool:
+    """Tell whether a URL was written with a scheme of its own."""
+    return _HAS_SCHEME.match(text) is not None
+
+
+def _authority(text: str, start: int) -> int:
+    """Return the length of the authority that begins at or after `start`, where further slashes may stand."""
+    while start < len(text) and text[start] in "/\\":
+        start += 1
+    end = _AUTHORITY_END.search(text, start)
+    return (len(text) if end is None else end.start()) - start
 
 
 def _unescaped(text: str) -> bytes | None:

@@ -14,7 +14,7 @@ import numpy as np
 from filterproxy.core import membership as rows
 from filterproxy.core.bundle import Segment, Shares, join
 from filterproxy.core.membership import Facts
-from filterproxy.core.model import Action, Entry, Kind, Listing, Scope
+from filterproxy.core.model import Action, BadLine, Entry, Kind, Listing, Scope
 from filterproxy.core.names import suffixes
 
 _CODES = {
@@ -38,7 +38,11 @@ class Compiled:
     name: str
     header: dict[str, Any] = field(repr=False)
     parts: dict[str, bytes] = field(repr=False)
-    shares: Shares
+
+    @property
+    def shares(self) -> Shares:
+        """How many entries of each sort it has."""
+        return Shares(**self.header["shares"])
 
     @property
     def version(self) -> str:
@@ -54,55 +58,51 @@ class Counting:
     """Counts what a list holds while its entries stream by."""
 
     def __init__(self) -> None:
-        self.shares = Shares()
-        self._counts = dict.fromkeys(("domains", "urls", "plain_urls", "terms", "exceptions"), 0)
+        self.shares = dict.fromkeys(Shares.__slots__, 0)
 
     def add(self, entry: Entry) -> None:
         """Count one entry."""
-        counts = self._counts
         if entry.action is Action.ALLOW:
-            counts["exceptions"] += 1
+            self.shares["exceptions"] += 1
         elif entry.kind is Kind.DOMAIN:
-            counts["domains"] += 1
+            self.shares["domains"] += 1
         elif entry.kind is Kind.URL:
-            counts["urls"] += 1
-            counts["plain_urls"] += entry.scheme == "http"
+            self.shares["urls"] += 1
+            self.shares["plain_urls"] += entry.scheme == "http"
         else:
-            counts["terms"] += 1
-
-    def total(self, bad_lines: int) -> Shares:
-        """Return the counts."""
-        return Shares(**self._counts, bad_lines=bad_lines)
+            self.shares["terms"] += 1
 
 
 def compile_segment(
     name: str,
-    entries: Iterable[Entry],
+    items: Iterable[Entry | BadLine],
     key: bytes,
     listing: Listing | None = None,
     *,
     loaded_at: datetime | None = None,
-    bad_lines: int = 0,
 ) -> Compiled:
-    """Return the segment `name` of `entries` under the digest key. An entry that stands twice counts once."""
+    """Return the segment `name` of what a list says, under the digest key. An entry that stands twice counts once."""
     listing = listing or Listing(name)
     spares = listing.action is Action.ALLOW
     counting, wanted, terms = Counting(), _Rows(www=listing.www), dict[tuple[str, str, int], None]()
-    for entry in entries:
-        if entry.kind is Kind.KEYWORD:
+    for entry in items:
+        if isinstance(entry, BadLine):
+            counting.shares["bad_lines"] += 1
+        elif entry.kind is Kind.KEYWORD:
             if (term := (entry.value, entry.scope.value, entry.score)) not in terms:
                 terms[term] = None
                 counting.add(entry)
         elif wanted.add(entry, allows=(entry.action is Action.ALLOW) is not spares):
             counting.add(entry)
-    parts, facts = _arrays(wanted.all(), key)
+    parts, facts = _arrays(wanted.all(key, named=name.startswith("override:")), key)
     parts["terms"] = _json(list(terms)) if terms else b""
-    version = blake2b(b"".join(parts.values()) + _json(facts), digest_size=16, key=key).hexdigest()
     header = {
-        "name": name, "version": version, "facts": facts, "shares": _plain(counting.total(bad_lines)),
+        "name": name, "facts": facts, "shares": counting.shares,
         "loaded_at": None if loaded_at is None else loaded_at.isoformat(),
     }  # fmt: skip
-    return Compiled(name, header, parts, counting.total(bad_lines))
+    said = _json([facts, counting.shares])
+    header["version"] = blake2b(b"".join(parts.values()) + said, digest_size=16, key=key).hexdigest()
+    return Compiled(name, header, parts)
 
 
 class _Rows:
@@ -111,46 +111,44 @@ class _Rows:
     def __init__(self, *, www: bool) -> None:
         self._www = www
         self._rows: dict[_Row, None] = {}
-        self._hosts: dict[_Row, int] = {}
+        self._hosts: dict[_Row, list[tuple[str, int]]] = {}
 
     def add(self, entry: Entry, *, allows: bool) -> bool:
         """Add an entry's rows; return False where it stood already."""
-        facts = (
-            Facts(entry.not_before, entry.not_after, entry.territories, entry.reference)
-            if _has_facts(entry)
-            else rows.NO_FACTS
-        )
-        code = (
-            _CODES[entry.kind, entry.scope]
-            | (rows.ALLOWS if allows else 0)
-            | (rows.IMPORTANT if entry.important else 0)
-        )
+        facts = rows.NO_FACTS
+        if _has_facts(entry):
+            facts = Facts(entry.not_before, entry.not_after, entry.territories, entry.reference)
+        code = _CODES[entry.kind, entry.scope] | (rows.ALLOWS if allows else 0)
         row = (entry.value, code, facts)
         if row in self._rows:
             return False
         self._rows[row] = None
         if entry.kind is Kind.URL:
-            self._add_host(_host_of(entry.value), rows.HOST | (rows.ALLOWS if allows else 0), facts)
-        elif allows:
+            self._add_host(entry.value, code, facts)
+            return True
+        if self._www and entry.scope is Scope.EXACT:
+            self._rows[_other(entry.value), code, facts] = None
+        if allows:
             for parent in suffixes(entry.value)[0 if entry.scope is Scope.BELOW else 1 :]:
                 self._rows[parent, rows.ABOVE, rows.NO_FACTS] = None
         return True
 
-    def _add_host(self, host: str, code: int, facts: Facts) -> None:
-        spellings = [host]
-        if self._www:
-            spellings.append(host.removeprefix("www.") if host.startswith("www.") else f"www.{host}")
-        for spelling in spellings:
-            row = (spelling, code, replace(facts, reference="") if facts.reference else facts)
-            self._hosts[row] = self._hosts.get(row, 0) + 1
+    def _add_host(self, value: str, code: int, facts: Facts) -> None:
+        host, ported = _host_of(value)
+        here = rows.HOST | code & rows.ALLOWS | (rows.PORTS if ported else 0)
+        for spelling in (host, _other(host)) if self._www else (host,):
+            row = (spelling, here, replace(facts, reference="") if facts.reference else facts)
+            self._hosts.setdefault(row, []).append((value, code & rows.WHAT))
 
-    def all(self) -> list[_Row]:
-        """Return every row; a host's tells how many entries it is for."""
-        hosts = [
-            (host, code, replace(facts, count=count) if count > 1 else facts)
-            for (host, code, facts), count in self._hosts.items()
-        ]
-        return [*self._rows, *hosts]
+    def all(self, key: bytes, *, named: bool) -> list[_Row]:
+        """Return every row. A host's tells how many entries it is for; where `named`, which ones."""
+        found = list(self._rows)
+        for (host, code, facts), entries in self._hosts.items():
+            own = replace(facts, count=len(entries)) if len(entries) > 1 else facts
+            if named:
+                own = replace(own, entries=tuple((*rows.digest(value, key), what) for value, what in entries))
+            found.append((host, code, own))
+        return found
 
 
 def _arrays(wanted: list[_Row], key: bytes) -> tuple[dict[str, bytes], list[dict[str, Any]]]:
@@ -199,6 +197,8 @@ def _fact(facts: Facts) -> dict[str, Any]:
         found["reference"] = facts.reference
     if facts.count != 1:
         found["count"] = facts.count
+    if facts.entries:
+        found["entries"] = facts.entries
     return found
 
 
@@ -206,15 +206,16 @@ def _has_facts(entry: Entry) -> bool:
     return bool(entry.not_before or entry.not_after or entry.territories or entry.reference)
 
 
-def _host_of(value: str) -> str:
-    """Return the host of a URL entry's value, without its port."""
+def _host_of(value: str) -> tuple[str, bool]:
+    """Return the host of a URL entry's value, and whether a port stands beside it."""
     authority = value.partition("/")[0]
     host, colon, port = authority.rpartition(":")
-    return host if colon and port.isdigit() else authority
+    return (host, True) if colon and port.isdigit() else (authority, False)
 
 
-def _plain(shares: Shares) -> dict[str, int]:
-    return {name: getattr(shares, name) for name in Shares.__slots__}
+def _other(host: str) -> str:
+    """Return a host with `www.` put on, or taken off where it has it."""
+    return host.removeprefix("www.") if host.startswith("www.") else f"www.{host}"
 
 
 def _json(value: object) -> bytes:

@@ -9,12 +9,13 @@ from collections.abc import Iterator
 
 from filterproxy.core.model import Action, Entry, Kind, Scope
 from filterproxy.core.names import host, is_address
-from filterproxy.core.urls import canonical
+from filterproxy.core.urls import MAX_DIRECTORIES, canonical
 from filterproxy.errors import ConfigError
 from filterproxy.settings import Settings
 from filterproxy.settings.tables import Profile
 
 from .compile import Compiled, compile_segment
+from .formats.lines import plain
 
 
 def parse_own(text: str) -> Entry | None:
@@ -22,15 +23,17 @@ def parse_own(text: str) -> Entry | None:
     if "/" not in text:
         prefix = "*." if text.startswith("*.") else "=" if text.startswith("=") else ""
         name = host(text.removeprefix(prefix))
-        if name is None or "*" in name:
+        if name is None or not plain(name):
             return None
         scope = {"*.": Scope.BELOW, "=": Scope.EXACT, "": Scope.TREE}[prefix]
         return Entry(Kind.DOMAIN, name, Scope.EXACT if is_address(name) else scope)
     scope = Scope.PREFIX if text.endswith("/*") else Scope.PAGE
     url = canonical(text[:-1] if scope is Scope.PREFIX else text)
-    if url is None or "*" in url.host:
+    if url is None or not plain(url.host) or url.path.count("/") > MAX_DIRECTORIES:
         return None
-    authority = url.host if url.port is None else f"{url.host}:{url.port}"
+    if scope is Scope.PREFIX and ("?" in text or "#" in text):
+        return None  # what is everything below a query?
+    authority = url.authority
     if url.query is None:
         return Entry(Kind.URL, f"{authority}{url.path}", scope, scheme=url.scheme)
     return Entry(Kind.URL, f"{authority}{url.path}?{url.query}", Scope.EXACT, scheme=url.scheme)

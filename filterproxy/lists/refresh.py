@@ -28,38 +28,27 @@ REPORTED_LINES = 20
 """Bad lines of one reading that are reported one by one; of the rest only their number."""
 
 
-class _BadLines:
-    """Reports the bad lines of one reading, and counts them."""
-
-    def __init__(self, table: List) -> None:
-        self._table = table
-        self.count = 0
-
-    def only_entries(self, items: Iterable[Entry | BadLine]) -> Iterator[Entry]:
-        """Yield the entries; report and count the rest."""
-        for item in items:
-            if isinstance(item, Entry):
-                yield item
-                continue
-            self.count += 1
-            if self.count <= REPORTED_LINES:
-                said = f": {item.text!r}" if item.text else ""
-                log.warning("list %s: %s:%d: %s%s", self._table.id, self._table.source, item.line, item.reason, said)
-        if self.count > REPORTED_LINES:
-            log.warning("list %s: %s: %d bad lines in all", self._table.id, self._table.source, self.count)
-
-
 def compile_list(table: List, key: bytes, now: datetime, previous: Shares | None = None) -> Compiled:
     """Return a list's segment from its source. Raises SourceError where it cannot be read or a gate refuses it."""
     listing = table.listing
     options = Options(listing.root_is_site, table.subdomains, listing.confidential)
-    bad = _BadLines(table)
-    entries = bad.only_entries(PARSERS[table.format](sources.lines(Path(table.source)), options))
-    compiled = compile_segment(f"list:{table.id}", entries, key, listing, loaded_at=now)
-    shares = replace(compiled.shares, bad_lines=bad.count)
-    gates.check(shares, previous, table.max_entries)
-    header = {**compiled.header, "shares": {**compiled.header["shares"], "bad_lines": bad.count}}
-    return replace(compiled, header=header, shares=shares)
+    said = PARSERS[table.format](sources.lines(Path(table.source)), options)
+    compiled = compile_segment(f"list:{table.id}", _watched(table, said), key, listing, loaded_at=now)
+    gates.check(compiled.shares, previous)
+    return compiled
+
+
+def _watched(table: List, items: Iterable[Entry | BadLine]) -> Iterator[Entry | BadLine]:
+    """Pass on what a source says; report its bad lines, and stop at what no list of this size would hold."""
+    flood = gates.Flood(table.max_entries)
+    for item in items:
+        flood.add(item)
+        if isinstance(item, BadLine) and flood.bad_lines <= REPORTED_LINES:
+            text = f": {item.text!r}" if item.text else ""
+            log.warning("list %s: %s:%d: %s%s", table.id, table.source, item.line, item.reason, text)
+        yield item
+    if flood.bad_lines > REPORTED_LINES:
+        log.warning("list %s: %s: %d bad lines in all", table.id, table.source, flood.bad_lines)
 
 
 def compile_overrides(overrides: Iterable[Override], settings: Settings, key: bytes) -> list[Compiled]:

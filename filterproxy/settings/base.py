@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
 _DURATION = re.compile(r"(\d+)\s*(s|m|h|d|w)")
 _UNIT = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_LONGEST = timedelta(days=3660)
 
 
 class Table(BaseModel):
@@ -24,12 +25,19 @@ def _duration(value: object) -> object:
     if isinstance(value, bool):
         raise ValueError("write a duration such as 30s, 15m, 12h or 7d")
     if isinstance(value, int | float):
-        return timedelta(seconds=value)
+        return timedelta(seconds=min(max(value, -1), _LONGEST.total_seconds() + 1))
     if isinstance(value, str):
         found = _DURATION.fullmatch(value.strip())
         if not found:
             raise ValueError("write a duration such as 30s, 15m, 12h or 7d")
-        return timedelta(seconds=int(found[1]) * _UNIT[found[2]])
+        seconds = int(found[1][:12]) * _UNIT[found[2]]
+        return timedelta(seconds=min(seconds, _LONGEST.total_seconds() + 1))
+    return value
+
+
+def _bounded(value: timedelta) -> timedelta:
+    if not timedelta() <= value <= _LONGEST:
+        raise ValueError(f"from 0 to {_LONGEST.days} days")
     return value
 
 
@@ -52,7 +60,7 @@ def _network(value: str) -> str:
         raise ValueError("write a network such as 192.0.2.0/24 or 2001:db8::/32") from None
 
 
-Duration = Annotated[timedelta, BeforeValidator(_duration)]
+Duration = Annotated[timedelta, BeforeValidator(_duration), AfterValidator(_bounded)]
 """A length of time: a number of seconds, or text such as 30s, 15m, 12h, 7d, 2w."""
 
 SocketAddress = Annotated[str, AfterValidator(_address)]
@@ -73,3 +81,22 @@ PRIVATE = (
     "::1/128", "fc00::/7", "fe80::/10",
 )  # fmt: skip
 """Who is served unless the operator says otherwise: this machine and private networks, never the Internet."""
+
+
+_WIDEST = {4: 8, 6: 16}
+"""The shortest prefix of public addresses that an operator's own customers could have."""
+
+
+def _served(value: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse to serve the Internet, also where it is written in parts."""
+    networks = [ipaddress.ip_network(item) for item in value]
+    four = ipaddress.collapse_addresses(net for net in networks if isinstance(net, ipaddress.IPv4Network))
+    six = ipaddress.collapse_addresses(net for net in networks if isinstance(net, ipaddress.IPv6Network))
+    found: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = (*four, *six)
+    for wide in (net for net in found if net.prefixlen < _WIDEST[net.version] and str(net) not in PRIVATE):
+        raise ValueError(f"{wide} would serve the Internet, as an open resolver or proxy: write your own networks")
+    return value
+
+
+Served = Annotated[tuple[Network, ...], AfterValidator(_served)]
+"""Networks of clients that are served: never the Internet."""

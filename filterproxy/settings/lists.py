@@ -37,7 +37,7 @@ class List(Table):
     """A file, relative to the working directory."""
     format: ListFormat
     """urls, domains or keywords."""
-    refresh: Duration = timedelta(hours=1)
+    refresh: Duration = Field(default=timedelta(hours=1), gt=timedelta())
     """How often the source is read again."""
     max_age: Duration | None = None
     """The age beyond which the list counts as failed."""
@@ -62,6 +62,13 @@ class List(Table):
     appeal: str = ""
     """Where the owner of the list hears appeals: a URL or an e-mail address."""
 
+    @field_validator("source")
+    @classmethod
+    def _path(cls, value: str) -> str:
+        if "\0" in value:
+            raise ValueError("a path holds no NUL")
+        return value
+
     @field_validator("action")
     @classmethod
     def _known_action(cls, value: Action | None) -> Action | None:
@@ -80,6 +87,8 @@ class List(Table):
             raise ValueError("only keyword lists flag or warn")
         if self.http_status == 451 and not self.basis.legal_demand:
             raise ValueError("http_status 451 is only for basis law or court (RFC 7725)")
+        if self.resolved_action is Action.ALLOW and self.on_failure is OnFailure.CLOSED:
+            raise ValueError('a list that allows refuses nothing: on_failure = "closed" is not for it')
         if self.mandatory and self.opt_out:
             raise ValueError("a mandatory list has no opt_out")
         return self

@@ -37,8 +37,12 @@ def load_text(text: str) -> Settings:
         return Settings.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as exc:
         raise ConfigError(f"not TOML: {exc}") from exc
+    except RecursionError:
+        raise ConfigError("not TOML: nested too deeply") from None
     except ValidationError as exc:
         raise ConfigError(_first(exc)) from exc
+    except ValueError as exc:  # a number of thousands of digits, which the TOML reader lets Python refuse
+        raise ConfigError(f"not TOML: {exc}") from exc
 
 
 def _first(error: ValidationError) -> str:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
-from .base import PRIVATE, Duration, Network, SocketAddress, Table
-
-Clients = tuple[Network, ...]
+from .base import PRIVATE, Duration, Network, Served, SocketAddress, Table
 
 
 class HelpLink(Table):
@@ -74,8 +72,8 @@ class Dns(Table):
     """Where questions are taken, over UDP and TCP."""
     upstreams: tuple[SocketAddress, ...] = ()
     """The resolvers that answer what is not blocked, in order of preference. Empty: those of /etc/resolv.conf."""
-    clients: Clients = PRIVATE
-    """Who is served. Others get REFUSED with EDE 18."""
+    clients: Served = PRIVATE
+    """Who is served; never the whole Internet. Others get REFUSED with EDE 18."""
     notice_addresses: tuple[str, ...] = ("127.0.0.1",)
     """The addresses that lists with `dns = "notice"` answer with: where the portal listens on port 80."""
     block_ttl: int = Field(default=60, ge=30, le=60)
@@ -106,14 +104,14 @@ class Gateway(Table):
     """Whether the proxy is served at all."""
     listen: SocketAddress = "127.0.0.1:8080"
     """Where browsers find the proxy."""
-    clients: Clients = PRIVATE
-    """Who is served. Others get 403."""
+    clients: Served = PRIVATE
+    """Who is served; never the whole Internet. Others get 403."""
     connect_ports: tuple[int, ...] = (80, 443, 8000, 8080, 8443)
     """Ports that may be reached by CONNECT."""
     trust_local: bool = True
     """Where the proxy listens on loopback: its clients, programs of this machine, may reach loopback and any port,
     as they can by themselves. Say false where another server on this machine passes strangers on."""
-    allow_targets: Clients = ()
+    allow_targets: tuple[Network, ...] = ()
     """Networks that may be reached although they are loopback, link-local, private or shared."""
 
 
@@ -141,6 +139,8 @@ class Portal(Table):
     """The origin under which people reach the portal; no path, no final slash."""
     names: tuple[str, ...] = ()
     """Further hosts that are the portal's own. A request for any other host is answered with the notice."""
+    captive_api: bool = False
+    """Whether `/captive-portal/api` tells devices that nobody is held back, and where the notice is (RFC 8908)."""
 
     @field_validator("url")
     @classmethod
@@ -151,6 +151,12 @@ class Portal(Table):
         if parts.scheme not in ("http", "https") or not parts.netloc or parts.path not in ("", "/") or parts.query:
             raise ValueError("write an origin such as https://notice.example")
         return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _over_tls(self) -> Self:
+        if self.captive_api and not self.url.startswith("https://"):
+            raise ValueError("captive_api needs an https url: devices ask over TLS only (RFC 8908)")
+        return self
 
 
 class Console(Table):

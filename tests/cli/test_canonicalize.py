@@ -20,6 +20,12 @@ def test_each_line_has_the_fields_that_scripts_rely_on(run):
     assert done.returncode == 2
 
 
+def test_every_line_is_json(run):
+    """Whatever a host may hold, quotes too."""
+    done = run("canonicalize", "--json", 'a"b.example/x')
+    assert json.loads(done.stdout)["host"] == 'a"b.example'
+
+
 def test_what_a_person_reads(run):
     """Without --json the canonical form alone, exit 0."""
     done = run("canonicalize", "H.example/a/../b")

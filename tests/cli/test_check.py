@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -71,7 +73,49 @@ def test_nothing_is_written_where_nothing_ran(run, config):
     assert "not a url" not in done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("text", ["[dns]\nlistn = 1", "nonsense", "[[lists]]\nid = 'a'"])
+def test_a_program_that_asks_line_by_line_is_answered(config):
+    """Each line is answered before the next one is waited for."""
+    command = [sys.executable, "-m", "filterproxy", "check", "-c", str(config), "--json", "-"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for target in (b"x.example\n", b"blocked.example\n"):
+            process.stdin.write(target)
+            process.stdin.flush()
+            assert json.loads(process.stdout.readline())["input"] == target.decode().strip()
+        process.stdin.close()
+        assert process.wait(20) == 1
+
+
+@pytest.mark.parametrize("streams", [">&-", "<&-", ">/dev/full"])
+def test_closed_and_full_streams_are_no_block(config, streams):
+    """Whatever is wrong with our own streams is an error (2) or nothing, never 1, and no traceback."""
+    command = f"{sys.executable} -m filterproxy check -c {config} x.example - {streams}"
+    stdin = subprocess.DEVNULL
+    done = subprocess.run(["sh", "-c", command], stdin=stdin, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode in {0, 2}
+    assert "Traceback" not in done.stderr
+
+
+def test_no_control_character_reaches_the_terminal(run, config):
+    """What somebody else wrote is shown so that it cannot act."""
+    assert "\x1b" not in run("check", "-c", config, "a b\x1b[31m").stdout
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[dns]\nlistn = 1",
+        "nonsense",
+        "[[lists]]\nid = 'a'",
+        "a = " + "[" * 20_000,
+        "[runtime]\ndrain = " + "9" * 5000,
+        "[[lists]]\nid='a'\nformat='urls'\nsource='x'\nrefresh='99999999999w'",
+        "[[lists]]\nid='a'\nformat='urls'\nsource='x'\nrefresh=0",
+        "[[lists]]\nid='a'\nformat='urls'\nsource='x'\nmax_age=1e300",
+        '[[lists]]\nid="a"\nformat="urls"\nsource="x\\u0000"',
+    ],
+)
 def test_a_wrong_configuration_is_one_line(run, tmp_path, text):
     """The key and the reason on standard error, exit 2, no traceback."""
     path = tmp_path / "wrong.toml"

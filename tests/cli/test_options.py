@@ -1,16 +1,19 @@
 from __future__ import annotations
 
-import io
+import os
 import sys
-from types import SimpleNamespace
 
 from filterproxy.cli.options import Printer, targets
 
 
 def test_targets_come_as_given_and_line_by_line(monkeypatch):
     """`-` stands for the lines of standard input, in its place; bytes that are no text survive."""
-    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"b\r\nc\n\xff")))
-    assert list(targets(["a", "-", "d"])) == ["a", "b", "c", "\udcff", "d"]
+    reading, writing = os.pipe()
+    os.write(writing, b"b\r\nc\n\xff")
+    os.close(writing)
+    with os.fdopen(reading) as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        assert list(targets(["a", "-", "d"])) == ["a", "b", "c", "\udcff", "d"]
 
 
 def test_lines_are_written_whole(capfdbinary):

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from filterproxy.core.decide import decide, strictest
+from filterproxy.core.expressions import expressions
 from filterproxy.core.model import Action, Body, Connection, Entry, Kind, Question, Request, Scope, Verdict
 from tests.policies import NOW, build, override, table
 from tests.policies import url as url_of
@@ -157,6 +158,76 @@ def test_overriding_every_page_of_a_host_frees_the_host():
     lines = ["h.example/a", "h.example/b"]
     assert decide(Connection("default", "h.example"), build({of: lines}, overrides=[one]), NOW).blocked
     assert not decide(Connection("default", "h.example"), build({of: lines}, overrides=[one, two]), NOW).blocked
+
+
+@pytest.mark.parametrize(
+    ("spared", "free"),
+    [
+        ([("h.example/a", "page"), ("h.example/a", "page")], False),
+        ([("h.example/a", "page"), ("h.example/gone", "page")], False),
+        ([("h.example/a", "page"), ("h.example/b?q", "exact")], False),
+        ([("h.example/a", "page"), ("h.example:81/b", "page")], False),
+        ([("h.example/a", "page"), ("h.example/b", "page")], True),
+        ([("h.example", "domain")], True),
+    ],
+)
+def test_a_host_is_freed_by_what_was_listed_and_not_by_numbers(spared, free):
+    """Two overrides for one page, or one for a page no longer listed, free nothing else (T3)."""
+    of = table("u", "urls", https="block-host")
+    overrides = []
+    for number, (value, scope) in enumerate(spared):
+        host = scope == "domain"
+        entry = Entry(Kind.DOMAIN if host else Kind.URL, value, Scope.EXACT if host else Scope(scope))
+        overrides.append(replace(override("u", entry, until=NOW + timedelta(days=number + 1)), id=f"o{number}"))
+    policy = build({of: ["h.example/a", "h.example/b"]}, overrides=overrides)
+    assert decide(Connection("default", "h.example"), policy, NOW).blocked is not free
+
+
+@pytest.mark.parametrize(
+    ("line", "url", "listed"),
+    [
+        ("http://h.example:443/a", "https://h.example/a", True),
+        ("h.example:0443/a", "https://h.example/a", True),
+        ("h.example:443/a", "http://h.example/a", False),
+        ("https://g.example:80/a", "http://g.example/a", True),
+        ("https://g.example:80/a", "https://g.example/a", False),
+        ("https://g.example:443/a", "http://g.example/a", True),
+    ],
+)
+def test_a_named_port_is_the_port_that_is_connected_to(line, url, listed):
+    """Also where the request's scheme leaves it unsaid; a scheme's own port names none."""
+    assert judged(build({URLS: [line]}), url).blocked is listed
+
+
+def test_a_site_is_listed_under_both_names_where_www_is_asked_for():
+    """`root = "site"` with `www = true` covers no less than the page would."""
+    policy = build({table("sites", "urls", root="site", www=True): ["h.example", "www.g.example"]})
+    for name in ("h.example", "www.h.example", "g.example", "www.g.example"):
+        assert judged(policy, f"http://{name}/any").blocked
+
+
+def test_a_deep_url_is_hashed_once_for_all_lists(monkeypatch):
+    """However many lists have pages on a host, a URL costs its length once."""
+    from filterproxy.core import cover
+
+    calls = []
+
+    def counted(*args, **how):
+        calls.append(args)
+        return expressions(*args, **how)
+
+    monkeypatch.setattr(cover, "expressions", counted)
+    policy = build({table(f"u{number}", "urls"): ["h.example/a"] for number in range(5)})
+    assert not judged(policy, "http://h.example/" + "d/" * 300).blocked
+    assert len(calls) == 1
+
+
+def test_an_override_spares_from_a_failed_list_too():
+    """What was decided holds while the list it was decided for cannot be read."""
+    of = table("c", "domains", on_failure="closed")
+    policy = build({of: None}, overrides=[override("c", Entry(Kind.DOMAIN, "a.example", Scope.EXACT))])
+    assert not decide(Question("default", "a.example"), policy, NOW).blocked
+    assert decide(Question("default", "b.example"), policy, NOW).unavailable
 
 
 def test_rank_follows_the_list():

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from filterproxy.core.model import Scope
-from filterproxy.core.patterns import Patterns, Term, fold, folded_text
+from filterproxy.core.patterns import MAX_FOLDED, MAX_MARKS, Patterns, Term, fold, folded_text
 from tests.policies import url as url_of
 
 
@@ -26,6 +26,14 @@ from tests.policies import url as url_of
         ("two words", Scope.WORD, "http://h.example/twowords", False),
         ("straße", Scope.WORD, "http://h.example/STRASSE", True),
         ("ｗｉｄｅ", Scope.WORD, "http://h.example/wide", True),
+        ("gadget", Scope.WORD, "http://h.example/gad%C2%ADget", True),
+        ("gadget", Scope.WORD, "http://h.example/gad%E2%80%8Bget", True),
+        ("bücher", Scope.WORD, "http://bücher.example/", True),
+        ("काम", Scope.WORD, "http://h.example/काम", True),
+        ("काम", Scope.WORD, "http://h.example/कुम", False),
+        ("foo bar", Scope.WORD, "http://h.example/foo?bar", False),
+        ("example foo", Scope.WORD, "http://h.example/foo", False),
+        ("gadget", Scope.QUERY_TERM, "http://gadget.example/gadget", False),
     ],
 )
 def test_a_term_stands_where_its_match_says(term, scope, url, stands):
@@ -40,6 +48,15 @@ def test_one_text_may_stand_in_several_terms():
     patterns = Patterns([word, query])
     assert patterns.find(fold(url_of("http://h.example/gadget"))) == (word,)
     assert set(patterns.find(fold(url_of("http://h.example/?gadget")))) == {word, query}
+
+
+def test_hostile_urls_cost_little():
+    """Neither marks without end nor terms within terms make a URL expensive: a bound on steps, not on time."""
+    marks = folded_text("a" + "\u0301\u0316" * 5000)
+    assert len(marks) <= 1 + MAX_MARKS
+    nested = Patterns(Term("a" * size, Scope.WORD) for size in range(2, 200))
+    assert nested.find(fold(url_of("http://h.example/" + "a" * 60_000))) == ()
+    assert len(fold(url_of("http://h.example/" + "b/" * 30_000)).text) < 2 * MAX_FOLDED
 
 
 def test_no_terms_find_nothing():

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from filterproxy.core.model import Entry, Kind, Scope
+from filterproxy.core.model import BadLine, Entry, Kind, Scope
 from filterproxy.lists.compile import compile_segment
 from tests.policies import KEY, NOW, entries, table
 
@@ -25,6 +25,17 @@ def test_shares_count_what_there_is():
     ]
     shares = compile_segment("list:a", found, KEY, of.listing).shares
     assert (shares.domains, shares.urls, shares.plain_urls, shares.terms, shares.entries) == (1, 2, 1, 1, 4)
+
+
+def test_how_far_a_list_is_enforced_is_part_of_its_version():
+    """The same pages written with another scheme, or with bad lines beside, are another version."""
+    of = table("a", "urls")
+    one, two = (
+        compile_segment("list:a", entries(of, [line]), KEY) for line in ("http://h.example/", "https://h.example/")
+    )
+    three = compile_segment("list:a", [*entries(of, ["http://h.example/"]), BadLine(2, "no")], KEY)
+    assert len({one.version, two.version, three.version}) == 3
+    assert three.shares.bad_lines == 1
 
 
 def test_nothing_of_a_list_shows_in_representations():

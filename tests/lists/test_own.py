@@ -25,6 +25,9 @@ from filterproxy.settings import Settings
         ("http://", None),
         ("*.*.example", None),
         ("*/x", None),
+        ("a.example/#/*", None),
+        ("a.example/d?x/*", None),
+        ("a.example/" + "d/" * 300 + "*", None),
     ],
 )
 def test_an_own_entry_means_what_it_says(text, meaning):

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from filterproxy.core.model import BadLine, Entry, Kind, Scope
 from filterproxy.core.names import host, is_address
 
-from .lines import Options, numbered
+from .lines import Options, numbered, plain
 
 
 def parse(lines: Iterable[bytes], options: Options) -> Iterator[Entry | BadLine]:
@@ -28,7 +28,7 @@ def _entry(number: int, text: str, options: Options) -> Entry | BadLine:
     elif bare.startswith("."):
         bare, scope = bare[1:], Scope.TREE
     name = host(bare)
-    if name is None or "*" in name:
+    if name is None or not plain(name):
         return options.bad(number, "not a domain name", text)
     if is_address(name):
         if scope is Scope.BELOW:

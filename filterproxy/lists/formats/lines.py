@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -9,6 +10,17 @@ from filterproxy.core.model import BadLine
 
 MAX_LINE = 65_536
 """Bytes of a line at most."""
+
+
+_PLAIN_HOST = re.compile(r"[a-z0-9_.-]+|\[[0-9a-f:.]+\]")
+
+
+def plain(name: str) -> bool:
+    """Tell whether a canonical host is one that a list can mean.
+
+    The parser allows more (`a,b.example`, `"a.example"`), which is punctuation of some other format.
+    """
+    return _PLAIN_HOST.fullmatch(name) is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,16 @@ for the front page is the page; the site only where the list says `root = "site"
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 
 from filterproxy.core.model import BadLine, Entry, Kind, Scope
-from filterproxy.core.urls import MAX_DIRECTORIES, Url, canonical
+from filterproxy.core.urls import MAX_DIRECTORIES, Url, canonical, has_scheme
 
-from .lines import Options, numbered
+from .lines import Options, numbered, plain
+
+# `mailto:somebody@host` would be a host with a password; `host:81/path` is not meant here.
+_OTHER_SCHEME = re.compile(r"(?!https?:|ftp:|wss?:)[a-z][a-z0-9+.\-]*:(?!//|\d*(?:[/?#]|$))", re.IGNORECASE)
 
 
 def parse(lines: Iterable[bytes], options: Options) -> Iterator[Entry | BadLine]:
@@ -26,8 +30,10 @@ def _entry(number: int, text: str, options: Options) -> Entry | BadLine:
     url = canonical(text)
     if url is None:
         return options.bad(number, "not a URL", text)
-    if "*" in url.host:
+    if "*" in url.host or url.path.endswith("/*"):
         return options.bad(number, "a wildcard, which this format does not have", text)
+    if not plain(url.host) or _OTHER_SCHEME.match(text):
+        return options.bad(number, "not a web address", text)
     return entry_of(url, number, text, options)
 
 
@@ -35,7 +41,7 @@ def entry_of(url: Url, number: int, text: str, options: Options) -> Entry | BadL
     """Return the entry that a listed URL means."""
     if url.path.count("/") > MAX_DIRECTORIES:
         return options.bad(number, f"more than {MAX_DIRECTORIES} directories", text)
-    scheme = url.scheme if "://" in text[:12] else ""
+    scheme = url.scheme if has_scheme(text) else ""
     if options.root_is_site and url.path == "/" and url.query is None:
         if url.port is None:
             return Entry(Kind.DOMAIN, url.host, Scope.EXACT, line=number, scheme=scheme)

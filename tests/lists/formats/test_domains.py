@@ -10,6 +10,7 @@ def test_the_golden_list():
         "bücher.example\n192.0.2.1\n::1\n"
         "f.example/path\nhttp://g.example\ng.example:80\n0.0.0.0 h.example\ntest\n"
         "*.192.0.2.1\na*.example\n||i.example^\n"
+        'a.example,b.example\n"q.example"\nx.example$important\n=a.example\n~a.example\na.example;\n'
     )
     bad = "not a domain name"
     assert said("domains", text) == [
@@ -21,7 +22,7 @@ def test_the_golden_list():
         ("domain", "xn--bcher-kva.example", "tree", ""),
         ("domain", "192.0.2.1", "exact", ""),
         ("domain", "[::1]", "exact", ""),
-        bad, bad, bad, bad, "a whole top-level domain", "nothing is below an address", bad, bad,
+        bad, bad, bad, bad, "a whole top-level domain", "nothing is below an address", *[bad] * 8,
     ]  # fmt: skip
 
 

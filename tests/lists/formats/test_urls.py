@@ -22,7 +22,7 @@ def test_the_golden_list():
     text = (
         "\ufeff# comment\n\nhttp://H.example/a\nhttps://h.example/b?q=1\nh.example/dir/\nh.example\n"
         "h.example:8080/a\n[2001:db8::1]/a\nhttp://h.example/%2561\n"
-        "h.example/a b\n*.h.example/a\nhttp://\nmailto:user\nh..example/a\n"
+        'h.example/a b\n*.h.example/a\nhttp://\nmailto:user@h.example\nh..example/a\nh.example/a/*\n"h.example/a\n'
     )
     assert said("urls", text) == [
         ("url", "h.example/a", "page", "http"),
@@ -35,8 +35,10 @@ def test_the_golden_list():
         "white space inside a URL",
         "a wildcard, which this format does not have",
         "not a URL",
+        "not a web address",
         "not a URL",
-        "not a URL",
+        "a wildcard, which this format does not have",
+        "not a web address",
     ]
 
 
