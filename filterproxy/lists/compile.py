@@ -15,7 +15,7 @@ from filterproxy.core import membership as rows
 from filterproxy.core.bundle import Segment, Shares, join
 from filterproxy.core.membership import Facts
 from filterproxy.core.model import Action, BadLine, Entry, Kind, Listing, Scope
-from filterproxy.core.names import suffixes
+from filterproxy.core.names import is_address, suffixes
 
 _CODES = {
     (Kind.DOMAIN, Scope.EXACT): rows.EXACT,
@@ -84,7 +84,7 @@ def compile_segment(
     """Return the segment `name` of what a list says, under the digest key. An entry that stands twice counts once."""
     listing = listing or Listing(name)
     spares = listing.action is Action.ALLOW
-    counting, wanted, terms = Counting(), _Rows(www=listing.www), dict[tuple[str, str, int], None]()
+    counting, wanted, terms = Counting(), _Rows(listing), dict[tuple[str, str, int], None]()
     for entry in items:
         if isinstance(entry, BadLine):
             counting.shares["bad_lines"] += 1
@@ -108,8 +108,8 @@ def compile_segment(
 class _Rows:
     """The rows of a segment: one per entry, one per host of URL entries, one per name above an exception."""
 
-    def __init__(self, *, www: bool) -> None:
-        self._www = www
+    def __init__(self, listing: Listing) -> None:
+        self._www, self._sites = listing.www, listing.www and listing.root_is_site
         self._rows: dict[_Row, None] = {}
         self._hosts: dict[_Row, list[tuple[str, int]]] = {}
 
@@ -126,7 +126,7 @@ class _Rows:
         if entry.kind is Kind.URL:
             self._add_host(entry.value, code, facts)
             return True
-        if self._www and entry.scope is Scope.EXACT:
+        if self._sites and entry.scope is Scope.EXACT and not is_address(entry.value):
             self._rows[_other(entry.value), code, facts] = None
         if allows:
             for parent in suffixes(entry.value)[0 if entry.scope is Scope.BELOW else 1 :]:
