@@ -55,6 +55,7 @@ def _hints(settings: Settings) -> str:
     if settings.gateway.enabled and settings.inspection.enabled:
         proxy = f"curl -x http://{settings.gateway.listen}"
         lines.append(f"  {proxy} -i http://pictures.example/albums/2041/page1.html   a listed page: the notice")
+        lines.append(f"  {proxy} -i http://ordered.test/   what a court ordered: 451")
     if settings.portal.enabled:
         lines.append(
             f"  {settings.portal.url}/transparency      the public record;  /notice, /appeal, /appeal/status beside it"
