@@ -10,7 +10,7 @@ import os
 import secrets
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
@@ -96,7 +96,9 @@ def _make_folder(folder: Path, owner: Owner | None) -> None:
         _make_folder(folder.parent, owner)
     folder.mkdir(mode=0o700, exist_ok=True)
     if owner is not None:
-        os.chown(folder, *owner)
+        # Not by its name: whoever owns the folder above could have put a link in its place by now.
+        with _opened(folder, owner) as handle:
+            os.fchown(handle, *owner)
 
 
 @contextmanager
@@ -165,8 +167,11 @@ def _complete(folder: Path, handle: int, owner: Owner | None) -> None:
 
 
 def _write(handle: int, name: str, owner: Owner | None) -> None:
+    # Whatever a crash left under this name goes: it could be another file's second name by now.
+    with suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=handle)
     # Any 32 bytes are an X25519 private key (RFC 7748, section 5: clamping is the algorithm's own first step).
-    file = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=handle)
+    file = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=handle)
     try:
         os.fchmod(file, 0o600)
         if owner is not None:
@@ -178,12 +183,21 @@ def _write(handle: int, name: str, owner: Owner | None) -> None:
 
 
 def _give(folder: Path, handle: int, name: str, owner: Owner | None) -> None:
-    """Hand a key that an earlier start as root made for itself to `owner`."""
+    """Hand a key that an earlier start as root made for itself to `owner`, once it is known to be a key.
+
+    The folder may be `owner`'s already, and what bears a key's name there a second name of a file of root's.
+    """
     if owner is None or os.geteuid() != 0:
         return
+    what = f"{folder.name}/{_file(name)}"
     file = os.open(_file(name), _READ | os.O_NONBLOCK, dir_fd=handle)
     try:
-        _check(os.fstat(file), f"{folder.name}/{_file(name)}", 0o600, owner)
+        found = os.fstat(file)
+        _check(found, what, 0o600, owner)
+        if not stat.S_ISREG(found.st_mode) or found.st_size != _SIZE:
+            raise SecretError(f"{what} is damaged: restore it from a backup")
+        if found.st_nlink != 1:
+            raise SecretError(f"{what} is a file with several names: copy it, so that it has one")
         os.fchown(file, *owner)
     finally:
         os.close(file)

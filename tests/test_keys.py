@@ -180,6 +180,51 @@ def test_keys_that_root_made_for_itself_are_handed_over(folder):
 
 
 @as_root
+@pytest.mark.parametrize("size", [32, 47])
+def test_no_other_file_of_roots_is_given_away(folder, size):
+    """A second name of some file of root's, in a key's place in the user's folder, is refused before it is chowned."""
+    owner = (65534, 65534)
+    Keys.open_or_create(folder, owner)
+    mine = folder.parent / "root-only"
+    mine.write_bytes(bytes(size))
+    mine.chmod(0o600)
+    (folder / "mac.key").unlink()
+    os.link(mine, folder / "mac.key")
+    with pytest.raises(SecretError, match=r"^keys/mac\.key is (damaged|a file with several names)"):
+        Keys.open_or_create(folder, owner)
+    assert mine.stat().st_uid == 0
+
+
+@as_root
+def test_what_lies_where_a_key_is_made_is_not_written_to(folder):
+    """A key is a new file: a second name of some other, left where it is to be written, goes away unharmed."""
+    folder.mkdir(parents=True, mode=0o700)
+    mine = folder.parent / "root-only"
+    mine.write_bytes(b"mine")
+    mine.chmod(0o600)
+    os.link(mine, folder / ".mac.key.new")
+    Keys.open_or_create(folder, (65534, 65534))
+    assert (mine.read_bytes(), mine.stat().st_uid) == (b"mine", 0)
+
+
+@as_root
+def test_a_link_in_the_folders_place_is_not_followed(tmp_path, monkeypatch):
+    """Who owns the folder above may put a link there between making and giving; what it leads to stays root's."""
+    victim, made = tmp_path / "victim", Path.mkdir
+    victim.mkdir(mode=0o700)
+
+    def racing(self: Path, *args: object, **more: object) -> None:
+        made(self, *args, **more)  # type: ignore[arg-type]
+        self.rmdir()
+        self.symlink_to(victim)
+
+    monkeypatch.setattr(Path, "mkdir", racing)
+    with pytest.raises(SecretError):
+        Keys.open_or_create(tmp_path / "keys", (65534, 65534))
+    assert victim.stat().st_uid == 0
+
+
+@as_root
 def test_a_key_of_another_user_is_refused(folder):
     """What somebody else put there is not used, and not taken over."""
     Keys.open_or_create(folder)

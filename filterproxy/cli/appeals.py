@@ -33,7 +33,14 @@ def list_appeals(
 def show(receipt: Receipt, config: Config = DEFAULT_CONFIG, as_json: Json = False) -> None:
     """Show one appeal: what it is about, what was said, what blocks it now. It may be distressing to read."""
     found = _ask(config, {"do": "appeals.show", "receipt": receipt})["appeal"]
-    _print([found], tuple(found), as_json=as_json)
+    if as_json:
+        _print([found], (), as_json=True)
+        return
+    for name, value in found.items():
+        # One below the other, and nothing cut to the width of a terminal: this is what is decided upon.
+        lines = [_line(item) for item in value] if isinstance(value, list) else _said(value).splitlines()
+        for number, line in enumerate(lines or [""]):
+            print(f"{'' if number else name.replace('_', ' '):<12} {line}".rstrip())
 
 
 def decide(
@@ -43,14 +50,16 @@ def decide(
     reason: Annotated[str, typer.Option(help="Why; the person may read it.")] = "",
     reference: Annotated[str, typer.Option(help="The authority's decision; needed for a mandatory list.")] = "",
     days: Annotated[int, typer.Option(min=1, max=3650, help="How long the override is to last.")] = 365,
+    by: Annotated[str, typer.Option(help="Who decides; kept beside the Unix user.")] = "",
 ) -> None:
     """Decide an appeal. `grant` spares what was asked for, and that alone, within a second.
 
-    For a mandatory list two people (two Unix users) decide: the first call notes an approval, the second one grants.
+    For a mandatory list two people decide: the first call notes an approval, the second one grants. Until there are
+    accounts, two people who share a Unix user tell each other apart by --by, and that rests on their honesty.
     """
     request = {
         "do": "appeals.decide", "receipt": receipt, "decision": decision, "reason": reason, "reference": reference,
-        "days": days,
+        "days": days, "by": by,
     }  # fmt: skip
     print(_ask(config, request)["said"])
 
@@ -89,6 +98,13 @@ def _print(rows: list[dict[str, Any]], columns: tuple[str, ...], *, as_json: boo
     for row in rows:
         table.add_row(*(_said(row.get(column)) for column in columns))
     Console().print(table, markup=False)
+
+
+def _line(item: object) -> str:
+    """Return a step, an override or a list's name as one line."""
+    if not isinstance(item, dict):
+        return _said(item)
+    return " · ".join(f"{name.replace('_', ' ')} {_said(value)}" for name, value in item.items() if _said(value))
 
 
 def _said(value: object) -> str:

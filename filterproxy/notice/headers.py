@@ -21,6 +21,7 @@ def page_headers(policy: str, *, language: str = "en", referrer: str = "no-refer
     return (
         ("Content-Type", "text/html; charset=utf-8"),
         ("Content-Language", language),
+        ("Vary", "Accept-Language"),
         ("Cache-Control", "no-store"),
         ("Content-Security-Policy", policy),
         ("X-Content-Type-Options", "nosniff"),

@@ -82,14 +82,17 @@ class Notices:
         self, verdict: Verdict, subject: str, now: datetime, *, proceed_cookie: str | None,
         languages: str = "", head: bool = False,
     ) -> Answer:  # fmt: skip
-        """Return the page that asks before it shows `subject`.
+        """Return the page that asks before it shows `subject`, and names the list that asks unless it is confidential.
 
         `proceed_cookie` is a whole Set-Cookie value that lets the same address through when it is asked for again;
         without it the page offers no way on. `verdict`, `subject` and `now` are taken as for `block`.
         """
-        del verdict, subject, now  # the page says the same whatever the word was
+        del subject, now  # the page says the same whatever the word was
+        listing = verdict.listing
+        if listing is None or listing.confidential:
+            listing = Listing(id="")
         t = choose(languages, self._languages)
-        body = b"" if head else self._page("warning", t, proceed=proceed_cookie is not None)
+        body = b"" if head else self._page("warning", t, listing=listing, proceed=proceed_cookie is not None)
         headers = page_headers(self._policy, language=t.language)
         if proceed_cookie is not None:
             headers = (*headers, ("Set-Cookie", proceed_cookie))

@@ -19,6 +19,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
+from filterproxy.core.appeals import REFERENCE_LIMIT
 from filterproxy.errors import TokenError
 
 LIFETIME = timedelta(days=30)
@@ -77,7 +78,8 @@ class Opener:
     def open(self, token: str, now: datetime) -> Blocked:
         """Return what `token` holds. Raises TokenError where it is damaged, foreign, or older than 30 days."""
         facts = _read(self._decrypt(token))
-        if not facts.at - timedelta(days=1) <= now <= facts.at + LIFETIME:
+        # So, and not by adding to what the token says: that may be the last day there is.
+        if not -timedelta(days=1) <= now - facts.at <= LIFETIME:
             raise TokenError("the token has expired")
         return facts
 
@@ -102,7 +104,9 @@ def _read(plain: bytes) -> Blocked:
         list_id, subject, kind, at, reference = json.loads(plain)
         if not all(isinstance(text, str) for text in (list_id, subject, kind, reference)) or not isinstance(at, int):
             raise ValueError
-        if len(list_id) > 80 or len(reference) > 32:
+        if not all(text.isascii() and text.isprintable() for text in (list_id, reference)):
+            raise ValueError
+        if len(list_id) > 80 or len(reference) > REFERENCE_LIMIT:
             raise ValueError
         return Blocked(list_id, subject, kind, datetime.fromtimestamp(at, UTC), reference)
     except (ValueError, TypeError, OverflowError, OSError, RecursionError):

@@ -11,7 +11,9 @@ from starlette.responses import HTMLResponse, PlainTextResponse, RedirectRespons
 from filterproxy import __version__
 
 from .appeals import AppealPages
+from .arrival import Arrival
 from .asgi import BodyLimit, Safe
+from .captive import add_captive_api
 from .foreign import OwnHost
 from .pages import Pages
 from .parts import Parts
@@ -24,7 +26,10 @@ def create_app(parts: Parts) -> FastAPI:
     app = FastAPI(
         title="filterproxy portal", version=__version__, description="Notices, appeals and the public record.",
         openapi_url="/api/openapi.json", docs_url=None, redoc_url=None,
-        middleware=[Middleware(Safe, pages), Middleware(OwnHost, parts), Middleware(BodyLimit, pages)],
+        middleware=[
+            Middleware(Safe, pages), Middleware(Arrival, parts.settings), Middleware(OwnHost, parts),
+            Middleware(BodyLimit, pages),
+        ],
     )  # fmt: skip
 
     async def http_error(request: Request, error: Exception) -> Response:
@@ -36,6 +41,7 @@ def create_app(parts: Parts) -> FastAPI:
     app.include_router(AppealPages(parts, pages).router())
     app.include_router(TransparencyPages(parts, pages).router())
     _plain_routes(app, parts, pages)
+    add_captive_api(app, parts)
     return app
 
 

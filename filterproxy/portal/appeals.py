@@ -19,6 +19,7 @@ from filterproxy.notice.token import Blocked
 from filterproxy.store import Filed
 
 from . import forms
+from .foreign import own_authorities
 from .forms import Draft
 from .limits import Limiter
 from .pages import Pages
@@ -38,6 +39,7 @@ class AppealPages:
 
     def __init__(self, parts: Parts, pages: Pages) -> None:
         self._parts, self._pages = parts, pages
+        self._own = own_authorities(parts.settings)
         self._filing = Limiter(FILED_PER_HOUR, _HOUR, parts.mac_key)
         self._asking = Limiter(ASKED_PER_HOUR, _HOUR, parts.mac_key)
 
@@ -61,9 +63,12 @@ class AppealPages:
         fields = await forms.read(request)
         draft = Draft.of(fields)
         blocked = self._open(draft.token)
-        if "message" not in fields or not forms.from_here(request):
-            stale = bool(draft.token) and blocked is None
-            return self._form(request, draft, blocked, stale=stale, status=400 if stale else 200)
+        if draft.token and blocked is None and not draft.address:
+            return self._form(request, draft, None, banner="appeal.stale", status=400)
+        if "message" not in fields:
+            return self._form(request, draft, blocked)
+        if not forms.from_here(request, self._own):
+            return self._form(request, draft, blocked, banner="appeal.elsewhere")
         problems = draft.problems(with_token=blocked is not None)
         if problems:
             return self._form(request, draft, blocked, problems=problems, status=422)
@@ -84,7 +89,7 @@ class AppealPages:
         """Show how an appeal stands. A wrong secret and an unknown number get the same answer."""
         fields = await forms.read(request)
         receipt = forms.clean(fields.get("receipt", ""))[:200]
-        secret = "".join(forms.clean(fields.get("secret", ""))[:200].split())  # as noted down, in groups or in lines
+        secret = forms.clean(fields.get("secret", ""))[:200]
         if not receipt or not secret:
             return self._status(request, receipt, problem="status.incomplete", status=422)
         if not self._asking.allow(_client(request), self._parts.now()):
@@ -115,19 +120,20 @@ class AppealPages:
             self._parts.now(),
             message=draft.message,
             contact=draft.contact,
+            reference=blocked.reference if blocked else "",
             origin=Origin.NOTICE if blocked else Origin.TYPED,
             list_id=blocked.list_id if blocked and blocked.list_id in known else None,
         )
 
     def _form(
         self, request: Request, draft: Draft, blocked: Blocked | None, *,
-        problems: dict[str, str] | None = None, banner: str = "", stale: bool = False, status: int = 200,
+        problems: dict[str, str] | None = None, banner: str = "", status: int = 200,
     ) -> Response:  # fmt: skip
         """Return the form with all that was typed. A token that cannot be opened is not carried on."""
         headers = {"Retry-After": "3600" if status == 429 else "300"} if status in (429, 503) else {}
         return self._pages.page(
             "appeal", request, status=status, headers=headers, draft=draft, blocked=blocked,
-            problems=problems or {}, banner="appeal.stale" if stale else banner,
+            problems=problems or {}, banner=banner,
         )  # fmt: skip
 
     def _status(self, request: Request, receipt: str = "", *, problem: str = "", status: int = 200) -> Response:

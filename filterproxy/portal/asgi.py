@@ -12,9 +12,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .pages import HEADERS, Pages
 
-BODY_LIMIT = 96 * 1024
-"""Bytes of a request body: a form filled to every limit, percent-encoded."""
+BODY_LIMIT = 256 * 1024
+"""Bytes of a request body: a form filled well beyond every limit, percent-encoded, so that each field can say so."""
+REST_LIMIT = 4 * 1024 * 1024
+"""Bytes beyond it that are still read and let go: a browser that is cut off while it sends never shows our answer."""
 BODY_SECONDS = 20
+_OF_A_PAGE = ("Content-Type", "Content-Language", "Vary")
 _log = logging.getLogger("filterproxy.portal")
 
 
@@ -39,7 +42,7 @@ class Safe:
                 started = True
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS:
-                    if name != "Content-Type":
+                    if name not in _OF_A_PAGE:
                         headers.setdefault(name, value)
             elif head:
                 message = {**message, "body": b""}
@@ -88,17 +91,18 @@ class BodyLimit:
 
 
 async def _read(scope: Scope, receive: Receive) -> bytes | None:
-    """Return the whole body, or None where it is larger than BODY_LIMIT."""
+    """Return the whole body, or None where it is larger than BODY_LIMIT or broke off."""
     for name, value in scope["headers"]:
-        if name == b"content-length" and (not value.isdigit() or int(value[:12]) > BODY_LIMIT):
+        if name == b"content-length" and (not value.isdigit() or int(value[:12]) > BODY_LIMIT + REST_LIMIT):
             return None
-    body = bytearray()
-    while True:
+    body, size = bytearray(), 0
+    while size <= BODY_LIMIT + REST_LIMIT:
         message = await receive()
         if message["type"] == "http.disconnect":
-            return bytes(body)
-        body += message.get("body", b"")
-        if len(body) > BODY_LIMIT:
             return None
+        size += len(message.get("body", b""))
+        if size <= BODY_LIMIT:
+            body += message.get("body", b"")
         if not message.get("more_body", False):
-            return bytes(body)
+            return bytes(body) if size <= BODY_LIMIT else None
+    return None

@@ -8,9 +8,9 @@ opens the form, filled in. That is also how a notice, which stands on the blocke
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -35,18 +35,20 @@ async def read(request: Request) -> Mapping[str, str]:
     return dict(reversed(pairs))
 
 
-def from_here(request: Request) -> bool:
-    """Tell whether a post comes from a page of ours, or from a program, which sends neither of the two headers."""
+def from_here(request: Request, own: Collection[str]) -> bool:
+    """Tell whether a post comes from a page of ours, or from a program, which sends neither of the two headers.
+
+    `own` are the authorities under which people reach us: what stands in the Host field may be a TLS terminator's.
+    """
     site = request.headers.get("sec-fetch-site")
     if site is not None:
         return site in ("same-origin", "none")
     origin = request.headers.get("origin")
     if origin is None:
         return True
-    try:
-        return urlsplit(origin).netloc.lower() == request.headers.get("host", "").lower()
-    except ValueError:
-        return False
+    _, found, authority = origin.partition("://")
+    url = urls.canonical(origin) if found else None
+    return url is not None and (url.authority in own or authority.lower() == request.headers.get("host", "").lower())
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,10 @@ def _address_problem(address: str) -> str:
         return "appeal.address_missing"
     if len(address) > SUBJECT_LIMIT:
         return "appeal.address_long"
-    return "" if subject_of(address) else "appeal.address_wrong"
+    spelled = _spelled(address)
+    if spelled is None:
+        return "appeal.address_wrong"
+    return "appeal.address_long" if len(spelled) > SUBJECT_LIMIT else ""
 
 
 def subject_of(address: str) -> str | None:
@@ -90,6 +95,12 @@ def subject_of(address: str) -> str | None:
 
     Only what can stand on the web is taken, and one word without a dot is a word, not an address.
     """
+    spelled = _spelled(address)
+    return spelled if spelled is not None and len(spelled) <= SUBJECT_LIMIT else None
+
+
+def _spelled(address: str) -> str | None:
+    """Return the same, however long it has become: a letter that is no ASCII is spelled with six or more."""
     text = address.strip()
     name = names.host(text)
     if name is not None:
@@ -101,7 +112,7 @@ def subject_of(address: str) -> str | None:
         return None  # an e-mail address
     if "." not in url.host and not names.is_address(url.host):
         return None
-    return url.text if len(url.text) <= SUBJECT_LIMIT else None
+    return url.text
 
 
 def clean(text: str) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 from collections import OrderedDict
 from datetime import datetime, timedelta
+
+from .networks import network_of
 
 
 class Limiter:
@@ -21,7 +22,7 @@ class Limiter:
 
     def allow(self, client: str, now: datetime) -> bool:
         """Count one try and return whether it is within the limit."""
-        key = hashlib.blake2b(_network(client).encode(), key=self._key[:64], digest_size=16).digest()
+        key = hashlib.blake2b(network_of(client).encode(), key=self._key[:64], digest_size=16).digest()
         since, count = self._seen.pop(key, (now, 0))
         if now - since >= self._per:
             since, count = now, 0
@@ -32,14 +33,3 @@ class Limiter:
 
     def __len__(self) -> int:
         return len(self._seen)
-
-
-def _network(client: str) -> str:
-    """Return the network that counts as one client; all that is no address counts as one together."""
-    try:
-        address = ipaddress.ip_address(client.partition("%")[0])
-    except ValueError:
-        return ""
-    mapped = getattr(address, "ipv4_mapped", None)
-    address = mapped or address
-    return str(ipaddress.ip_network((address, 24 if address.version == 4 else 56), strict=False))

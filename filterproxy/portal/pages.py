@@ -48,7 +48,7 @@ class Pages:
         body = self._templates[name].render(
             t=t, operator=self._operator, style_url=self._style_url, path=request.url.path, **values
         )
-        own = {"Content-Language": t.language} | dict(headers or {})
+        own = {"Content-Language": t.language, "Vary": "Accept-Language"} | dict(headers or {})
         return Response(body, status, own, "text/html")
 
     def message(self, request: Request, status: int, headers: Mapping[str, str] | None = None) -> Response:

@@ -56,7 +56,7 @@ class TransparencyPages:
     async def json(self, request: Request, response: Response) -> Report:
         """Return the record as JSON; `totals` is null while the database is away."""
         report = await self._report(request)
-        for name, value in _headers(report).items():
+        for name, value in (_headers(report) | {"Vary": "Accept-Language"}).items():  # `stored` is told in words
             response.headers[name] = value
         return report
 

@@ -8,6 +8,7 @@ import logging
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import uvicorn
 
@@ -15,10 +16,11 @@ from filterproxy.keys import Keys
 from filterproxy.notice.render import Notices
 from filterproxy.notice.token import Opener, Sealer
 from filterproxy.portal.app import create_app
+from filterproxy.portal.networks import Networks
 from filterproxy.portal.parts import Parts
 from filterproxy.store import Store
 
-from . import record
+from . import record, visitors
 from .desk import Desk
 from .httpd import Pages
 from .librarian import Librarian
@@ -27,7 +29,6 @@ from .operators_page import operators_page
 from .worker import Worker, now
 
 _log = logging.getLogger(__name__)
-_CONNECTIONS = 1000
 
 
 async def main(worker: Worker) -> None:
@@ -68,9 +69,10 @@ def _sockets(worker: Worker, use: str) -> list[socket.socket]:
 
 
 def _config(parts: Parts, drain: float) -> uvicorn.Config:
+    http: Any = visitors.protocol(Networks(parts.settings.portal.trusted_proxies))  # what makes one will do
     return uvicorn.Config(
-        create_app(parts), lifespan="off", log_config=None, access_log=False, server_header=False, ws="none",
-        proxy_headers=False, limit_concurrency=_CONNECTIONS, timeout_graceful_shutdown=max(1, int(drain * 0.8)),
+        create_app(parts), lifespan="off", log_config=None, access_log=False, server_header=False, http=http, ws="none",
+        proxy_headers=False, limit_concurrency=visitors.MOST, timeout_graceful_shutdown=max(1, int(drain * 0.8)),
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from filterproxy.core.appeals import State
+from filterproxy.core.appeals import State, approvals_needed, ends
 from filterproxy.core.decide import decide
 from filterproxy.core.model import Action, Connection, Entry, Kind, Match, Request, Scope
 from filterproxy.core.names import host
@@ -104,8 +104,8 @@ def carry_out(
     """Do what `decision` says and return where the appeal stands.
 
     `put_in_force` returns once every process judges by the store's overrides; only then is an appeal granted.
-    Raises MoveError where a rule forbids it, StoreError, and OSError from `put_in_force`: what was approved stays so,
-    and deciding again goes on from there.
+    Raises MoveError where a rule forbids it, StoreError, and what `put_in_force` raises: what was approved stays so,
+    and deciding again goes on from there. Where it is decided otherwise, what was approved ends with that step.
     """
     state = _STEPS.get(decision.outcome)
     if state is None:
@@ -122,6 +122,8 @@ def carry_out(
             return Outcome(appeal.state, made)
         put_in_force()
     moved = store.move(appeal.receipt, state, decision.by, decision.note, now, answer=decision.answer)
+    if any(row.revoked_at == now for row in store.override_rows(appeal.receipt)):
+        put_in_force()
     return Outcome(moved.state, made)
 
 
@@ -131,20 +133,21 @@ def _approve(
     """Return the overrides that grant `appeal`, each approved by who decides or, before, by enough others."""
     if appeal.state.closed:
         raise MoveError(f"an appeal that is {appeal.state.value} cannot become granted")
-    made = [
-        row for row in store.override_rows()
-        if row.receipt == appeal.receipt and row.revoked_at is None and row.expires_at > now
-    ]  # fmt: skip
+    made = [row for row in store.override_rows(appeal.receipt) if row.revoked_at is None and row.expires_at > now]
+    needed = {listing.id: approvals_needed(listing) for listing in policy.listings}
+    for row in made:
+        if row.needed < needed.get(row.list_id, 0):
+            raise MoveError(
+                f"list {row.list_id} has become mandatory since this was approved: "
+                f"revoke {row.id} (`filterproxy appeals revoke`), then decide again"
+            )
     if made:
         return tuple(row if row.approved else store.approve_override(row.id, decision.by, now) for row in made)
     subject = subject_of(appeal.subject)
     matches = [] if subject is None else blocking(subject, policy, now)
     if subject is None or not matches:
         raise MoveError("no list in force blocks what this appeal is about: there is nothing to spare")
-    return tuple(
-        store.add_override(
-            match.listing, entry_to_spare(subject, match), by=decision.by, reason=decision.note,
-            expires_at=now + decision.expires, now=now, reference=decision.reference, receipt=appeal.receipt,
-        )
-        for match in matches
+    return store.add_overrides(
+        [(match.listing, entry_to_spare(subject, match)) for match in matches], by=decision.by, reason=decision.note,
+        expires_at=ends(now, decision.expires), now=now, reference=decision.reference, receipt=appeal.receipt,
     )  # fmt: skip

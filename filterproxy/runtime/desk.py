@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from filterproxy.core.appeals import State
+from filterproxy.core.appeals import State, sufficient
 from filterproxy.core.model import Kind
 from filterproxy.core.totals import Total
 from filterproxy.errors import ControlError, StoreError
-from filterproxy.store import AppealRow, Store
+from filterproxy.store import AppealRow, OverrideRow, Store
 
 from . import record
 from .channel import Body, ChannelError
@@ -121,6 +121,7 @@ class Desk:
             "subject": row.subject,
             "message": row.message,
             "contact": row.contact,
+            "reference": row.reference,
             "answer": row.answer,
             "blocked_by": [match.listing.id for match in matches],
             "mandatory": any(match.listing.mandatory for match in matches),
@@ -134,15 +135,34 @@ class Desk:
                 }
                 for move in row.moves
             ],
-            "overrides": [_override(item) for item in self._store.override_rows() if item.receipt == row.receipt],
+            "overrides": [self._override(item) for item in self._store.override_rows(row.receipt)],
         }
         return {"appeal": appeal}
 
     def _overrides(self) -> list[dict[str, Any]]:
         moment = now()
         return [
-            _override(row) for row in self._store.override_rows() if row.revoked_at is None and row.expires_at > moment
+            self._override(row)
+            for row in self._store.override_rows()
+            if row.revoked_at is None and row.expires_at > moment
         ]
+
+    def _override(self, row: OverrideRow) -> dict[str, Any]:
+        listing = next((item for item in self._worker.settings.listings if item.id == row.list_id), None)
+        enough = listing is not None and sufficient(listing, row.approved_by, row.reference)
+        return {
+            "id": row.id,
+            "list": row.list_id,
+            "kind": row.entry.kind,
+            "scope": row.entry.scope,
+            "in_force": enough and row.in_force(now()),
+            "reference": row.reference,
+            "approved_by": list(row.approved_by),
+            "needed": row.needed,
+            "receipt": row.receipt,
+            "expires_at": row.expires_at.isoformat(),
+            "revoked_at": row.revoked_at.isoformat() if row.revoked_at else None,
+        }
 
     async def _decide(self, request: Body, by: str) -> Body:
         decision = _decision(request, by)
@@ -154,7 +174,7 @@ class Desk:
             "said": _said(outcome),
             "state": outcome.state,
             "waits_for": outcome.waits_for,
-            "overrides": [_override(row) for row in outcome.overrides],
+            "overrides": [self._override(row) for row in outcome.overrides],
         }
 
     async def _look_at_people(self) -> None:
@@ -185,7 +205,10 @@ def _decision(request: Body, by: str) -> Decision:
 def _said(outcome: Outcome) -> str:
     """Return what the person who decided is told."""
     if outcome.waits_for:
-        return "Your approval is noted. A mandatory list needs another person's: they decide the same appeal."
+        return (
+            "Your approval is noted; nothing is spared yet. The list is mandatory, so another person approves too:\n"
+            f"  filterproxy appeals decide {outcome.overrides[0].receipt} grant --by THEIR-NAME"
+        )
     if outcome.state is not State.GRANTED:
         return f"The appeal is {outcome.state}."
     lists = ", ".join(sorted({row.list_id for row in outcome.overrides}))
@@ -210,20 +233,4 @@ def _brief(row: AppealRow, overdue: datetime) -> dict[str, Any]:
         "list": row.list_id,
         "decided_at": row.decided_at.isoformat() if row.decided_at else None,
         "overdue": row.state in _WAITING and row.created_at < overdue,
-    }
-
-
-def _override(row: Any) -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "list": row.list_id,
-        "kind": row.entry.kind,
-        "scope": row.entry.scope,
-        "in_force": row.in_force(now()),
-        "reference": row.reference,
-        "approved_by": list(row.approved_by),
-        "needed": row.needed,
-        "receipt": row.receipt,
-        "expires_at": row.expires_at.isoformat(),
-        "revoked_at": row.revoked_at.isoformat() if row.revoked_at else None,
     }

@@ -7,6 +7,8 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 
+from filterproxy.core.appeals import sufficient
+from filterproxy.core.policy import Override
 from filterproxy.errors import ConfigError, ControlError, StoreError
 from filterproxy.keys import Keys
 from filterproxy.lists.publish import Manifest, Status
@@ -34,7 +36,7 @@ class Librarian:
         self._worker, self._keys, self._store = worker, keys, store
         self._refresher: Refresher | None = None
         self._due = {table.id: 0.0 for table in worker.settings.lists}
-        self._publishing = asyncio.Lock()
+        self._publishing, self._overriding = asyncio.Lock(), asyncio.Lock()
         self._published = -1
         self._opened = self._all_read = False
         self._overrides: frozenset[str] | None = None
@@ -99,9 +101,13 @@ class Librarian:
 
         Raises ControlError where they could not be put in force; where `force` is set also for a store that is away.
         """
+        async with self._overriding:  # or what was read first could be written last
+            await self._take_overrides(force=force)
+
+    async def _take_overrides(self, *, force: bool) -> None:
         moment = now()
         try:
-            found = await asyncio.to_thread(self._store.overrides, moment)
+            found = self._sufficient(await asyncio.to_thread(self._store.overrides, moment))
         except StoreError as exc:
             if force:
                 raise ControlError(str(exc)) from exc
@@ -114,6 +120,14 @@ class Librarian:
         self._overrides = ids
         if force and self._published < 0:
             raise ControlError("the lists are still being read for the first time; it is in force once they are")
+
+    def _sufficient(self, found: Iterable[Override]) -> list[Override]:
+        """Return those that enough people approved for their list as it is now: it may have become mandatory."""
+        listings = {listing.id: listing for listing in self._worker.settings.listings}
+        return [
+            item for item in found
+            if item.list_id in listings and sufficient(listings[item.list_id], item.approved_by, item.reference)
+        ]  # fmt: skip
 
     def put_in_force(self) -> None:
         """Put the store's overrides in force, and return when every process judges by them. For other threads."""

@@ -147,11 +147,12 @@ def _sqlite(url: URL) -> tuple[Engine, Path]:
 
 
 def _create_private(path: Path) -> None:
-    """Make the file for its owner alone, where there is none; SQLite gives its journal the same mode.
+    """Make the file for its owner alone, or close one that is there; SQLite gives its journal the same mode.
 
     It gets its name when it is in WAL mode already: two processes that switch one file at once lock each other out.
     """
     if path.exists():
+        _close_to_others(path)
         return
     try:
         with tempfile.TemporaryDirectory(prefix=".new-", dir=path.parent) as folder:
@@ -165,6 +166,16 @@ def _create_private(path: Path) -> None:
         raise StoreError(f"the database cannot be made: {exc.strerror}") from exc
     except sqlite3.Error as exc:
         raise StoreError(f"the database cannot be made: {exc.sqlite_errorname}") from exc
+
+
+def _close_to_others(path: Path) -> None:
+    """See that nobody else reads what is there: a file may have been made by hand, or restored under another umask."""
+    try:
+        for file in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm", "-journal"))):
+            if file.exists() and file.stat().st_mode & 0o077:
+                file.chmod(0o600)
+    except OSError as exc:
+        raise StoreError(f"the database is readable by others and cannot be closed: {exc.strerror}") from exc
 
 
 def _pragmas(connection: sqlite3.Connection, _record: object) -> None:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, insert, select, true, update
 
 from filterproxy.core import appeals as rules
+from filterproxy.core.appeals import State
 from filterproxy.core.model import Action, Entry, Kind, Listing, Scope
 from filterproxy.core.policy import Override
-from filterproxy.errors import MoveError
+from filterproxy.errors import MoveError, StoreError
 
+from .damage import Damage
 from .database import Database
 from .rows import OverrideRow
 from .schema import appeals, override_approvals, overrides
@@ -24,9 +26,10 @@ from .sealing import Sealing
 class Overrides:
     """The queries over overrides."""
 
-    def __init__(self, database: Database, sealing: Sealing) -> None:
+    def __init__(self, database: Database, sealing: Sealing, damage: Damage) -> None:
         self._database = database
         self._sealing = sealing
+        self._damage = damage
 
     def add_override(
         self,
@@ -67,8 +70,8 @@ class Overrides:
     ) -> tuple[OverrideRow, ...]:
         """Keep an override for each list and entry, all of them or none, as `add_override` does for one.
 
-        Raises MoveError where the rules of core.appeals forbid one or there is no such appeal, and StoreError;
-        nothing was kept then.
+        Raises MoveError where the rules of core.appeals forbid one, where there is no such appeal or it is closed,
+        and StoreError; nothing was kept then.
         """
         for listing, _ in what:
             rules.check_override(listing, reference, expires_at, now)
@@ -77,8 +80,8 @@ class Overrides:
         shared = {"created_at": now, "expires_at": expires_at, "receipt": number, "revoked_by": ""}
         made: list[OverrideRow] = []
         with self._database.writing() as connection:
-            if receipt is not None and not _is_appeal(connection, number):
-                raise MoveError("there is no appeal with this receipt number")
+            if receipt is not None:
+                _check_open(connection, number)
             for listing, entry in what:
                 key = secrets.token_hex(8)
                 sealed = self._sealed(key, entry=_to_json(entry), reason=reason, reference=reference.strip())
@@ -116,41 +119,37 @@ class Overrides:
             return self._one_override(connection, id)
 
     def overrides(self, now: datetime) -> list[Override]:
-        """Return the overrides in force at `now`: approved by as many as needed, not expired, not revoked."""
-        return [row.override for row in self._select_overrides(_unexpired(now)) if row.in_force(now)]
+        """Return the overrides in force at `now`: approved by as many as needed, not expired, not revoked.
+
+        One whose appeal was rejected or withdrawn is none, nor is one that is damaged: what cannot be read spares
+        nothing, and hides no other.
+        """
+        refused = select(appeals.c.receipt).where(appeals.c.state.in_((State.REJECTED.value, State.WITHDRAWN.value)))
+        meant = overrides.c.receipt.is_(None) | overrides.c.receipt.not_in(refused)
+        found = self._select_overrides(_unexpired(now) & meant, self._override)
+        return [override for needed, override in found if len(override.approved_by) >= needed]
 
     def pending_overrides(self, now: datetime) -> list[OverrideRow]:
         """Return the overrides that wait for another person's approval."""
-        return [row for row in self._select_overrides(_unexpired(now)) if not row.approved]
+        return [row for row in self._select_overrides(_unexpired(now), self._override_row) if not row.approved]
 
     def override_rows(self, receipt: str | None = None) -> list[OverrideRow]:
-        """Return every override there ever was, or those that grant one appeal, the oldest first."""
-        if receipt is None:
-            return self._select_overrides(true())
-        return self._select_overrides(overrides.c.receipt == rules.canonical_receipt(receipt))
+        """Return every override there ever was, or those that grant one appeal, the oldest first; none damaged."""
+        which = true() if receipt is None else overrides.c.receipt == rules.canonical_receipt(receipt)
+        return self._select_overrides(which, self._override_row)
 
-    def _select_overrides(self, where: ColumnElement[bool]) -> list[OverrideRow]:
+    def _select_overrides[Value](
+        self, where: ColumnElement[bool], opened: Callable[[Sequence[Row[Any]]], Value]
+    ) -> list[Value]:
         with self._database.reading() as connection:
-            return self._opened_overrides(connection, where)
-
-    def _opened_overrides(self, connection: Connection, where: ColumnElement[bool]) -> list[OverrideRow]:
-        # One statement for the approvals as well: they belong to the same snapshot, whatever the isolation level.
-        query = (
-            select(overrides, override_approvals.c.by)
-            .join(override_approvals, override_approvals.c.override_id == overrides.c.id)
-            .where(where)
-            .order_by(overrides.c.created_at, overrides.c.id, override_approvals.c.at, override_approvals.c.person)
-        )
-        found: dict[str, list[Row[Any]]] = {}
-        for row in connection.execute(query):
-            found.setdefault(row.id, []).append(row)
-        return [self._override_row(rows) for rows in found.values()]
+            found = _with_approvals(connection, where)
+        return self._damage.sound("override", found, lambda rows: str(rows[0].id), opened)
 
     def _one_override(self, connection: Connection, key: str) -> OverrideRow:
-        rows = self._opened_overrides(connection, overrides.c.id == key)
-        if not rows:
+        found = _with_approvals(connection, overrides.c.id == key)
+        if not found:
             raise MoveError("there is no such override")
-        return rows[0]
+        return self._override_row(found[0])
 
     def _locked_override(self, connection: Connection, key: str) -> OverrideRow:
         connection.execute(select(overrides.c.id).where(overrides.c.id == key).with_for_update())
@@ -159,20 +158,25 @@ class Overrides:
     def _sealed(self, key: str, **texts: str) -> dict[str, bytes]:
         return {name: self._sealing.seal(f"overrides.{name}", key, text) for name, text in texts.items()}
 
+    def _open_override(self, row: Row[Any], name: str) -> str:
+        return self._sealing.open(f"overrides.{name}", row.id, getattr(row, name))
+
+    def _override(self, rows: Sequence[Row[Any]]) -> tuple[int, Override]:
+        """Return how many people an override needs, and what the decision needs of it; nothing else is opened."""
+        row, by = rows[0], tuple(each.by for each in rows)
+        entry, reference = _from_json(self._open_override(row, "entry")), self._open_override(row, "reference")
+        return row.needed, Override(row.id, row.list_id, entry, row.expires_at, reference, by)
+
     def _override_row(self, rows: Sequence[Row[Any]]) -> OverrideRow:
-        row = rows[0]
-
-        def text(name: str) -> str:
-            return self._sealing.open(f"overrides.{name}", row.id, getattr(row, name))
-
+        row, (needed, override) = rows[0], self._override(rows)
         return OverrideRow(
             id=row.id,
             list_id=row.list_id,
-            entry=_from_json(text("entry")),
-            reason=text("reason"),
-            reference=text("reference"),
-            needed=row.needed,
-            approved_by=tuple(each.by for each in rows),
+            entry=override.entry,
+            reason=self._open_override(row, "reason"),
+            reference=override.reference,
+            needed=needed,
+            approved_by=override.approved_by,
             receipt=row.receipt,
             created_at=row.created_at,
             expires_at=row.expires_at,
@@ -184,8 +188,28 @@ def _unexpired(now: datetime) -> ColumnElement[bool]:
     return (overrides.c.expires_at > now) & overrides.c.revoked_at.is_(None)
 
 
-def _is_appeal(connection: Connection, receipt: str | None) -> bool:
-    return connection.scalar(select(appeals.c.receipt).where(appeals.c.receipt == receipt)) is not None
+def _with_approvals(connection: Connection, where: ColumnElement[bool]) -> list[list[Row[Any]]]:
+    """Return for each override a row per approval, in order; one nobody approved is none."""
+    # One statement for the approvals as well: they belong to the same snapshot, whatever the isolation level.
+    query = (
+        select(overrides, override_approvals.c.by)
+        .join(override_approvals, override_approvals.c.override_id == overrides.c.id)
+        .where(where)
+        .order_by(overrides.c.created_at, overrides.c.id, override_approvals.c.at, override_approvals.c.person)
+    )
+    found: dict[str, list[Row[Any]]] = {}
+    for row in connection.execute(query):
+        found.setdefault(row.id, []).append(row)
+    return list(found.values())
+
+
+def _check_open(connection: Connection, receipt: str | None) -> None:
+    """Raise MoveError where there is no such appeal, or nothing more can become of it; hold it as it is till then."""
+    state = connection.scalar(select(appeals.c.state).where(appeals.c.receipt == receipt).with_for_update())
+    if state is None:
+        raise MoveError("there is no appeal with this receipt number")
+    if State(state).closed:
+        raise MoveError(f"an appeal that is {state} cannot be granted")
 
 
 def _approve(connection: Connection, key: str, name: str, now: datetime) -> None:
@@ -197,5 +221,8 @@ def _to_json(entry: Entry) -> str:
 
 
 def _from_json(text: str) -> Entry:
-    found = json.loads(text)
-    return Entry(Kind(found["kind"]), found["value"], Scope(found["scope"]), Action(found["action"]))
+    try:
+        found = json.loads(text)
+        return Entry(Kind(found["kind"]), found["value"], Scope(found["scope"]), Action(found["action"]))
+    except (ValueError, KeyError, TypeError) as exc:
+        raise StoreError("overrides.entry was made by another version") from exc

@@ -62,6 +62,8 @@ class AppealRow:
     subject: str = field(repr=False)
     message: str = field(repr=False)
     contact: str = field(repr=False)
+    reference: str = field(repr=False)
+    """What stood on the notice, as the person's token says it; empty where the address was typed."""
     decided_at: datetime | None
     answer: str = field(repr=False)
     moves: tuple[Move, ...]

@@ -65,6 +65,7 @@ appeals: Final = Table(
     Column("subject", LargeBinary, nullable=False),
     Column("message", LargeBinary, nullable=False),
     Column("contact", LargeBinary, nullable=False),
+    Column("reference", LargeBinary, nullable=False),
     Column("decided_at", UtcTime),
     Column("answer", LargeBinary),
     Index(None, "state", "created_at"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
-import secrets
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
@@ -40,15 +39,10 @@ def _bound(column: str, row: str) -> bytes:
     return f"{column}\x00{row}".encode()
 
 
-def new_secret() -> str:
-    """Return a secret of 192 bits, in characters that need no escape in a URL or a form."""
-    return secrets.token_urlsafe(24)
-
-
 def hash_secret(receipt: str, secret: str) -> bytes:
     """Return what the store keeps of an appeal's secret.
 
-    A slow hash protects what people choose, for it can be guessed. Nobody guesses 192 random bits, however fast
+    A slow hash protects what people choose, for it can be guessed. Nobody guesses 120 random bits, however fast
     each try is, and a slow hash would let anyone who posts wrong secrets keep our processors busy. The receipt
     is part of it, so that one row's hash is of no use in another.
     """

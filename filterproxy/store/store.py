@@ -9,6 +9,7 @@ from sqlalchemy import Connection, insert, select
 from filterproxy.errors import StoreError
 
 from .appeals import Appeals
+from .damage import Damage
 from .database import Database
 from .migrations import migrate
 from .overrides import Overrides
@@ -32,6 +33,7 @@ class Store(Appeals, Overrides, Totals):
         So a process can start while its database is away. Raises StoreError where `url` names none we know.
         """
         self._sealing = Sealing(column_key)
+        self._damage = Damage()
         self._database = Database(url, self._prepare)
 
     @classmethod

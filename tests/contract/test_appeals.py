@@ -17,10 +17,17 @@ def test_an_appeal_is_kept_as_it_was_typed(store, now):
     """Whatever a person writes comes back to those who decide, unchanged, in any script."""
     message = "Größe 中文 \x00 \U0001f642 <b>' OR 1=1 --"
     filed = store.file_appeal(
-        SUBJECT, now, message=message, contact="p@a.example", origin=Origin.NOTICE, list_id="list-a"
+        SUBJECT,
+        now,
+        message=message,
+        contact="p@a.example",
+        reference="ABCD-2345",
+        origin=Origin.NOTICE,
+        list_id="list-a",
     )
     row = store.appeal(filed.receipt)
     assert (row.subject, row.message, row.contact) == (SUBJECT, message, "p@a.example")
+    assert row.reference == "ABCD-2345"
     assert (row.origin, row.list_id, row.state, row.created_at) == (Origin.NOTICE, "list-a", State.RECEIVED, now)
     assert (row.decided_at, row.answer, row.moves) == (None, "", ())
 
@@ -31,7 +38,9 @@ def test_a_text_that_is_not_unicode_is_still_kept(store, now):
     assert store.appeal(filed.receipt).message == "? hello"
 
 
-@pytest.mark.parametrize(("field", "limit"), [("subject", 8192), ("message", 4000), ("contact", 320)])
+@pytest.mark.parametrize(
+    ("field", "limit"), [("subject", 8192), ("message", 4000), ("contact", 320), ("reference", 32)]
+)
 def test_texts_are_bounded_and_never_cut(store, now, field, limit):
     """The longest text is kept whole; one character more is refused before anything is kept."""
     texts = {"subject": SUBJECT, field: "é" * limit}
@@ -52,11 +61,14 @@ def test_the_secret_opens_the_status_and_nothing_else_does(store, now):
 
 
 def test_a_receipt_may_be_typed_carelessly(store, now):
-    """Small letters, spaces and a missing dash still find the appeal."""
+    """Small letters, spaces and a missing dash still find the appeal, and open its status."""
     filed = store.file_appeal(SUBJECT, now)
     typed = f"  {filed.receipt.lower().replace('-', ' ')} "
     assert canonical_receipt(typed) == filed.receipt
-    assert store.appeal_by_secret(typed, f" {filed.secret}\n") is not None
+    for secret in (f" {filed.secret}\n", filed.secret.lower(), filed.secret.replace("-", ""), *(
+        filed.secret.replace("-", between) for between in (" ", " - ", "\r\n")
+    )):  # fmt: skip
+        assert store.appeal_by_secret(typed, secret) is not None
     assert store.appeal(typed).receipt == filed.receipt
 
 

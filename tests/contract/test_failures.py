@@ -8,6 +8,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import psycopg
@@ -17,6 +18,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from filterproxy.core.appeals import State
+from filterproxy.core.model import Action, Entry, Kind, Listing, Scope
 from filterproxy.core.totals import Total
 from filterproxy.errors import StoreError
 from filterproxy.store import Store
@@ -134,6 +136,17 @@ def test_a_database_made_by_a_newer_version_is_left_alone(store, url):
     tell(url, "UPDATE alembic_version SET version_num = 'ffff'")
     with pytest.raises(StoreError, match="another version"):
         Store.open(url, KEY)
+
+
+def test_an_override_whose_appeal_was_refused_spares_nothing(store, url, now):
+    """Also where an older version, or a person with SQL, rejected the appeal and left its override as it was."""
+    filed = store.file_appeal("a.example", now)
+    entry = Entry(Kind.DOMAIN, "a.example", Scope.EXACT, Action.ALLOW)
+    given = {"by": "Ann", "reason": "", "expires_at": now + timedelta(days=1), "now": now}
+    store.add_override(Listing("own"), entry, receipt=filed.receipt, **given)
+    for state, in_force in (("triaged", 1), ("forwarded", 1), ("granted", 1), ("rejected", 0), ("withdrawn", 0)):
+        tell(url, f"UPDATE appeals SET state = '{state}'")
+        assert len(store.overrides(now)) == in_force, state
 
 
 def test_opening_again_keeps_what_is_there(opened, now):

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 
+from filterproxy.core.appeals import State
 from filterproxy.core.model import Action, Basis, Entry, Kind, Listing, Scope
 from filterproxy.errors import MoveError
 
@@ -101,6 +102,32 @@ def test_an_override_remembers_the_appeal_it_grants(store, add, now):
     """The override names the appeal by its number, however that was typed."""
     filed = store.file_appeal("a.example", now)
     assert add(receipt=filed.receipt.lower()).receipt == filed.receipt
+
+
+@pytest.mark.parametrize("to", [State.FORWARDED, State.REJECTED, State.WITHDRAWN])
+def test_an_appeal_that_is_not_granted_ends_its_overrides(store, add, now, to):
+    """What was approved on the way ends in the same step, for good; the overrides of others stay."""
+    filed, other = (store.file_appeal("a.example", now) for _ in range(2))
+    store.move(filed.receipt, State.TRIAGED, "Ann", "", now)
+    rows, kept = (
+        [add(receipt=filed.receipt), add(LAW, reference="x", receipt=filed.receipt)],
+        add(receipt=other.receipt),
+    )
+    assert len(store.overrides(now)) == 2
+    store.move(filed.receipt, to, "Ben", "", now)
+    assert [row.id for row in store.overrides(now)] == [kept.id]
+    assert {row.revoked_at for row in store.override_rows(filed.receipt)} == {now}
+    with pytest.raises(MoveError, match="revoked"):
+        store.approve_override(rows[1].id, "Cid", now)
+
+
+def test_a_closed_appeal_gets_no_override(store, add, now):
+    """Of somebody who rejects and somebody who grants at once, one is refused, in either order."""
+    filed = store.file_appeal("a.example", now)
+    store.move(filed.receipt, State.WITHDRAWN, "Ann", "", now)
+    with pytest.raises(MoveError, match="withdrawn"):
+        add(receipt=filed.receipt)
+    assert store.override_rows() == []
 
 
 def test_of_several_overrides_all_are_kept_or_none(store, now):

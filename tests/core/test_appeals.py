@@ -10,17 +10,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from filterproxy.core.appeals import (
+    LONGEST_OVERRIDE,
     NAME_LIMIT,
     State,
     approvals_needed,
     canonical_receipt,
+    canonical_secret,
     check_approval,
     check_name,
     check_override,
+    ends,
     move,
     moves,
     person,
     receipt,
+    secret,
     sufficient,
 )
 from filterproxy.core.model import Listing
@@ -83,6 +87,30 @@ def test_an_override_needs_an_end_and_for_a_mandatory_list_a_reference(listing, 
         assert not legal
     else:
         assert legal
+
+
+@pytest.mark.parametrize(("length", "legal"), [
+    (timedelta(seconds=1), True),
+    (LONGEST_OVERRIDE, True),
+    (LONGEST_OVERRIDE + timedelta(seconds=1), False),
+    (timedelta.max, False),
+    (timedelta(), False),
+    (timedelta.min, False),
+])  # fmt: skip
+def test_an_override_lasts_ten_years_at_most(length, legal):
+    """However long somebody wants it, the length is legal or a MoveError, never a date that does not exist."""
+    if legal:
+        assert ends(NOW, length) == NOW + length
+        check_override(PLAIN, "", NOW + length, NOW)
+    else:
+        with pytest.raises(MoveError):
+            ends(NOW, length)
+
+
+def test_a_missing_reference_is_said_with_its_option():
+    """One line tells what to add."""
+    with pytest.raises(MoveError, match=r"^list law is mandatory: .*decision.*--reference\)$"):
+        check_override(MANDATORY, "", NOW + timedelta(days=1), NOW)
 
 
 @pytest.mark.parametrize("spelling", ["Ann Lee", "ann  lee", " ANN LEE ", "\uff21nn Lee", "AnnLee"])
@@ -166,3 +194,30 @@ def test_whatever_is_typed_is_a_receipt_or_none(typed):
 def test_what_is_no_receipt_is_none(typed):
     """Too short, too long, a letter that is not used, or without its first two letters."""
     assert canonical_receipt(typed) is None
+
+
+@given(st.binary(min_size=15, max_size=15))
+def test_a_secret_can_be_typed_by_hand(random):
+    """120 bits in six groups of four, in the letters of receipts; case, spaces, lines and look-alikes do not matter."""
+    text = secret(random)
+    assert [len(group) for group in text.split("-")] == [4] * 6
+    assert not set(text) & set("ILOU")
+    looks_alike = text.replace("0", "o").replace("1", "l")
+    for typed in (text, text.lower(), text.replace("-", ""), f" {text.replace('-', '  ')}\n", looks_alike):
+        assert canonical_secret(typed) == text
+
+
+def test_a_secret_holds_all_its_random_bits():
+    """No two secrets are spelled alike, and fifteen bytes it must be."""
+    assert secret(bytes(15)) == "-".join(["0000"] * 6)
+    assert secret(bytes(14) + b"\x01").endswith("-0001")
+    assert len({secret(bytes([number]) + bytes(14)) for number in range(256)}) == 256
+    with pytest.raises(ValueError, match="fifteen"):
+        secret(bytes(16))
+
+
+@given(st.text(max_size=300))
+def test_whatever_is_typed_is_a_secret_or_none(typed):
+    """Any text gives a secret in its one spelling, or None."""
+    found = canonical_secret(typed)
+    assert found is None or canonical_secret(found) == found

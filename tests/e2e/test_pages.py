@@ -10,12 +10,17 @@ from typing import Any
 import pytest
 import uvicorn
 from axe_playwright_python.sync_playwright import Axe
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from filterproxy.core.appeals import State
+from filterproxy.core.model import Action, Kind, Listing, Match, Scope, Verdict
+from filterproxy.notice.render import Notices
+from filterproxy.notice.token import Sealer
 from filterproxy.portal.app import create_app
+from filterproxy.settings.tables import Operator
 from tests.conftest import have
-from tests.portal.world import World, make_world
+from tests.portal.world import START, World, make_world
 
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = [
@@ -120,7 +125,12 @@ def notice(page: Page, portal: str) -> None:
 
 
 def warning(page: Page, portal: str) -> None:
-    page.goto(f"http://plain.example:{portal.rpartition(':')[2]}/warlike")
+    """Show what the proxy sends; the portal leads nobody on to anything, so it warns of nothing."""
+    listing = Listing("w", title="Words", authority="A Board")
+    verdict = Verdict(match=Match(listing, Kind.KEYWORD, Scope.WORD, Action.WARN, "warlike"))
+    notices = Notices(Operator(), portal, Sealer(X25519PrivateKey.generate().public_key().public_bytes_raw()))
+    page.goto(f"{portal}/notice")
+    page.set_content(notices.warning(verdict, "", START, proceed_cookie="go=1").body.decode())
 
 
 def elsewhere(page: Page, portal: str) -> None:

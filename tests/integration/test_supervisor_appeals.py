@@ -6,6 +6,7 @@ import http.client
 import os
 import re
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from urllib.parse import urlencode
 import pytest
 
 from filterproxy.errors import ControlError
+from tests.conftest import ROOT
 
 from .product import Product, upstream
 
@@ -59,15 +61,24 @@ def test_a_granted_host_is_answered_by_dns_and_no_name_below_it(product: Product
 def test_a_mandatory_list_needs_two_people_and_a_reference(product: Product) -> None:
     """One person's word changes nothing, nor the same person's twice; the second person's does."""
     receipt = _file(product, "http://law.example/page.html")
-    decide = {"do": "appeals.decide", "receipt": receipt, "decision": "grant"}
-    with pytest.raises(ControlError, match="reference"):
-        product.ask(**decide, by="ada")
-    assert product.ask(**decide, by="ada", reference="AZ 1/26")["waits_for"] == 1
+    code, said = _decide(product, receipt, "--by", "ada")
+    assert (code, said.count("\n")) == (2, 1)
+    assert "list law is mandatory" in said
+    assert "--reference" in said
+    code, said = _decide(product, receipt, "--by", "ada", "--reference", "AZ 1/26")
+    assert code == 0
+    assert f"filterproxy appeals decide {receipt} grant --by THEIR-NAME" in said
     assert product.get("http://law.example/page.html")[0] == 451
-    with pytest.raises(ControlError, match="approved already"):
-        product.ask(**decide, by="Ada")
-    assert product.ask(**decide, by="grace")["state"] == "granted"
+    code, said = _decide(product, receipt, "--by", "Ada")
+    assert code == 2
+    assert "approved already" in said
+    code, said = _decide(product, receipt, "--by", "grace")
+    assert code == 0
+    assert "Granted" in said
     assert product.get("http://law.example/page.html")[0] != 451
+    [override] = product.ask(do="appeals.show", receipt=receipt)["appeal"]["overrides"]
+    assert override["in_force"]
+    assert [name.partition(" (")[0] for name in override["approved_by"]] == ["ada", "grace"]
 
 
 def test_a_rejected_appeal_changes_nothing(product: Product) -> None:
@@ -124,6 +135,13 @@ def test_a_full_disk_stops_nothing_and_is_told(tmp_path: Path) -> None:
         made.kill()
         time.sleep(0.2)
         subprocess.run(["umount", str(made.state)], check=True)
+
+
+def _decide(product: Product, receipt: str, *more: str) -> tuple[int, str]:
+    """Grant with the command line; return its exit code and what it said."""
+    command = [sys.executable, "-m", "filterproxy", "appeals", "decide", receipt, "grant", "-c", str(product.config)]
+    done = subprocess.run([*command, *more], cwd=ROOT, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout + done.stderr
 
 
 def _fill(path: Path) -> None:

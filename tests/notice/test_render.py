@@ -194,6 +194,31 @@ def test_a_warning_leads_on_without_naming_the_address(notices, moment):
     assert "" not in Outline(closed.body.decode()).leads
 
 
+def test_a_warning_names_its_list_unless_that_is_confidential(notices, moment):
+    """Who is asked to think first learns on whose word; of a confidential list nothing is said."""
+    told, kept = (
+        html.unescape(
+            notices.warning(blocked_by(confidential=secret), SUBJECT, moment, proceed_cookie=None).body.decode()
+        )
+        for secret in (False, True)
+    )
+    for words in ("List of <plays>", "Example Board"):
+        assert words in told
+        assert words not in kept
+    bare = notices.warning(blocked_by(title="", authority=""), SUBJECT, moment, proceed_cookie=None)
+    assert b"<dl" not in bare.body
+
+
+def test_a_page_says_that_it_depends_on_the_language(notices, moment):
+    """A cache between us and the reader keeps one page a language."""
+    for answer in (
+        notices.block(blocked_by(), SUBJECT, moment),
+        notices.warning(blocked_by(), SUBJECT, moment, proceed_cookie=None),
+        notices.refused(403),
+    ):
+        assert headers_of(answer)["Vary"] == "Accept-Language"
+
+
 @pytest.mark.parametrize("status", [400, 403, 404, 405, 408, 413, 415, 421, 429, 500, 502, 503, 504, 418, 599])
 def test_every_refusal_has_its_words(notices, status):
     """Each status gets a page; one without words of its own gets the general ones."""

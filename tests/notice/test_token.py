@@ -79,6 +79,9 @@ def test_any_text_is_opened_or_refused(text):
 @pytest.mark.parametrize("facts", [
     None, 1, [], "x", {}, ["plays", "s", "url", 0], ["plays", "s", "page", 0, "r"], ["plays", "s", "url", "0", "r"],
     ["plays", "s", "url", 10**30, "r"], [1, "s", "url", 0, "r"], ["p" * 81, "s", "url", 0, "r"],
+    ["plays", "s", "url", 0, "\ud800"], ["pläys", "s", "url", 0, "r"], ["plays", "s", "url", 0, "r\n"],
+    ["plays", "s", "url", -62135596800, "r"], ["plays", "s", "url", 253402297199, "r"],
+    ["plays", "s", "url", 253402300799, "r"], ["plays", "s", "url", -(2**70), "r"], ["plays", "s", "url", True, "r"],
     ["plays", "s" * 8193, "url", 0, "r"], ["plays", "s", "url", 0, "r" * 33], ["plays", "s", ["url"], 0, "r"],
 ])  # fmt: skip
 def test_a_well_sealed_lie_is_refused(facts):
@@ -87,6 +90,24 @@ def test_a_well_sealed_lie_is_refused(facts):
     sealed = _SUITE.encrypt(json.dumps(facts).encode(), public, _INFO)
     with pytest.raises(TokenError):
         OPENER.open(base64.urlsafe_b64encode(sealed).decode(), AT)
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(), lambda inner: st.lists(inner, max_size=6)
+)
+
+
+@given(
+    st.tuples(st.text(), st.text(), st.sampled_from(["url", "host"]) | st.text(), st.integers(), st.text()) | ANYTHING
+)
+def test_any_content_that_is_well_sealed_is_a_block_or_refused(facts):
+    """Whatever somebody seals with our public key, TokenError is the only thing that is raised."""
+    sealed = _SUITE.encrypt(json.dumps(facts).encode(), SEALER._key, _INFO)
+    try:
+        opened = OPENER.open(base64.urlsafe_b64encode(sealed).decode(), AT)
+    except TokenError:
+        return
+    assert abs(opened.at - AT) <= LIFETIME + timedelta(days=1)
 
 
 def test_a_damaged_token_is_refused_and_its_error_holds_nothing_of_it():

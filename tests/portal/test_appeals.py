@@ -15,6 +15,7 @@ from starlette.testclient import TestClient
 from filterproxy.core.appeals import Origin, State
 from filterproxy.notice.token import LIFETIME
 from filterproxy.portal.appeals import ASKED_PER_HOUR, FILED_PER_HOUR
+from tests.portal.world import CONFIG
 
 LISTED = "http://mixed.example/listed/place"
 
@@ -52,6 +53,7 @@ def test_the_form_files_the_appeal_with_what_the_token_held(world, browser):
     assert answer.status_code == 200
     (row,) = world.parts.store.appeals()
     assert (row.subject, row.list_id, row.origin) == (LISTED, "pages", Origin.NOTICE)
+    assert row.reference == "ABCD-2345"  # as it stands on the notice that the person may have kept
     assert (row.message, row.contact, row.state) == ("It is\na library.", "me@b.example", State.RECEIVED)
     assert LISTED not in answer.text
 
@@ -119,6 +121,8 @@ def test_the_reply_is_the_same_whether_listed_or_not(world, browser):
     {"address": ""},
     {"address": "no address at all"},
     {"address": "a.example/" + "x" * 9000},
+    {"address": "a.example/" + "語" * 8000, "message": "語" * 9000},
+    {"message": "x" * 200_000},
     {"message": ""},
     {"message": " \r\n\t "},
     {"message": "m" * 4001},
@@ -142,6 +146,7 @@ def test_bad_input_is_said_beside_the_field_and_nothing_typed_is_lost(world, bro
 @pytest.mark.parametrize("fields", [
     {"address": "www.a.example", "message": "😀" * 4000, "contact": "é" * 320},
     {"message": "😀" * 4000, "contact": "é" * 320},
+    {"address": "www.a.example/" + "x" * 8000, "message": "語" * 4000, "contact": "é" * 320},
 ])  # fmt: skip
 def test_a_form_filled_to_its_limits_is_taken(world, browser, fields):
     """Every limit can be used to the full, in any script, beside the longest token."""
@@ -152,7 +157,7 @@ def test_a_form_filled_to_its_limits_is_taken(world, browser, fields):
 
 def test_a_huge_form_is_413(browser):
     """What no field could hold is refused before it is read."""
-    assert file(browser, message="x" * 200_000).status_code == 413
+    assert file(browser, message="x" * 300_000).status_code == 413
 
 
 def test_the_database_being_away_loses_nothing(world):
@@ -174,7 +179,35 @@ def test_a_post_from_another_site_opens_the_form_and_files_nothing(world, browse
         answer = browser.post("/appeal", data={"address": "www.a.example", "message": "forged"}, headers=headers)
         assert answer.status_code == 200
         assert "forged" in answer.text
+        assert "please press Send again" in answer.text
     assert world.parts.store.appeals() == []
+
+
+def test_our_own_page_behind_a_tls_terminator_that_sets_its_own_host_is_ours(world):
+    """An origin that is the portal's counts, whatever the Host field says: the appeal is filed."""
+    answer = file_from(world.client("http://127.0.0.1:8000"), "http://notice.example")
+    assert len(codes_of(answer.text)) == 2
+
+
+def file_from(browser: TestClient, origin: str) -> Response:
+    return browser.post("/appeal", data={"address": "www.a.example", "message": "x"}, headers={"origin": origin})
+
+
+def test_people_behind_one_trusted_proxy_are_told_apart(world):
+    """Each network has its own limit, by the hop that the proxy wrote; what a client wrote before it is not read."""
+    config = CONFIG.replace("{host}", "notice.example").replace("[portal]", '[portal]\ntrusted_proxies = ["127.0.0.1"]')
+    browser = world.with_settings(config).client(client="127.0.0.1")
+
+    def ask(browser: TestClient, hops: str) -> int:
+        data = {"address": "www.a.example", "message": "x"}
+        return int(browser.post("/appeal", data=data, headers={"x-forwarded-for": hops}).status_code)
+
+    tries = range(FILED_PER_HOUR + 1)
+    assert {ask(browser, f"198.51.{n}.7") for n in tries} == {200}
+    one_client = [200] * FILED_PER_HOUR + [429]
+    assert [ask(browser, f"198.51.{n}.7, 192.0.2.7") for n in tries] == one_client
+    not_trusted = world.client(client="127.0.0.1")
+    assert [ask(not_trusted, f"198.51.{n}.7") for n in tries] == one_client
 
 
 def test_one_network_files_so_many_and_no_more(world, browser):
@@ -223,7 +256,7 @@ def test_receipt_and_secret_open_the_status(world, browser):
     receipt, secret = codes_of(file(browser, message="My private words.").text)
     assert 'name="secret"' in browser.get("/appeal/status").text
     page = browser.post(
-        "/appeal/status", data={"receipt": f" {receipt.lower()} ", "secret": f" {secret[:9]} {secret[9:]} "}
+        "/appeal/status", data={"receipt": f" {receipt.lower()} ", "secret": f" {secret.lower().replace('-', ' ')}\r\n"}
     ).text
     assert "Nobody has looked at it yet" in page
     assert secret not in page
@@ -244,6 +277,7 @@ def test_every_state_has_its_words(world, browser):
             world.parts.store.move(receipt, state, "Ann", "", world.clock[0])
             answer = browser.post("/appeal/status", data={"receipt": receipt, "secret": secret})
             assert answer.status_code == 200
+            assert not re.search(r"\blists?\b", answer.text)  # nor hints that the address is on one (T2)
 
 
 def test_a_wrong_secret_and_an_unknown_number_look_alike(browser):

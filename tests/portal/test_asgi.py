@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.testclient import TestClient
 
-from filterproxy.portal.asgi import BODY_LIMIT, BodyLimit, Safe
+from filterproxy.portal.asgi import BODY_LIMIT, REST_LIMIT, BodyLimit, Safe
 from filterproxy.portal.pages import Pages
 
 
@@ -78,7 +78,7 @@ def test_head_is_get_without_the_body(pages):
     assert (answer.status_code, answer.content, answer.headers["content-length"]) == (200, b"", "3")
 
 
-SIZES = [(0, 200), (BODY_LIMIT, 200), (BODY_LIMIT + 1, 413), (10 * BODY_LIMIT, 413)]
+SIZES = [(0, 200), (BODY_LIMIT, 200), (BODY_LIMIT + 1, 413), (BODY_LIMIT + REST_LIMIT + 100_000, 413)]
 
 
 @pytest.mark.parametrize(("size", "status"), SIZES)
@@ -86,7 +86,7 @@ SIZES = [(0, 200), (BODY_LIMIT, 200), (BODY_LIMIT + 1, 413), (10 * BODY_LIMIT, 4
 def test_a_body_has_its_limit(pages, size, status, chunked):
     """A body up to the limit passes unchanged, announced or in chunks; a larger one is 413."""
     body = b"x" * size
-    content = (body[at : at + 1000] for at in range(0, size, 1000)) if chunked else body
+    content = (body[at : at + 65_536] for at in range(0, size, 65_536)) if chunked else body
     answer = TestClient(BodyLimit(echo, pages)).post("/", content=content)
     assert answer.status_code == status
     assert status == 413 or answer.content == body
@@ -111,6 +111,41 @@ async def test_a_slow_body_is_not_waited_for(pages):
     scope = {"type": "http", "method": "POST", "path": "/", "headers": [], "query_string": b""}
     await BodyLimit(echo, pages, seconds=0.05)(scope, receive, send)
     assert sent[0]["status"] == 408
+
+
+@pytest.mark.parametrize("rest", [0, REST_LIMIT, 100 * REST_LIMIT])
+async def test_the_rest_of_a_large_body_is_read_up_to_a_limit(pages, rest):
+    """A browser has sent all before it is answered, or it would show an error of its own; nobody sends for ever."""
+    left, sent = [BODY_LIMIT + 1 + rest], []
+
+    async def receive():
+        part = min(left[0], 65_536)
+        left[0] -= part
+        return {"type": "http.request", "body": bytes(part), "more_body": left[0] > 0}
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": [], "query_string": b""}
+    await BodyLimit(echo, pages)(scope, receive, send)
+    assert sent[0]["status"] == 413
+    assert left[0] == 0 if rest <= REST_LIMIT - 65_536 else left[0] >= rest - REST_LIMIT - 65_536
+
+
+async def test_half_a_body_is_not_a_form(pages):
+    """What breaks off is refused, not filed."""
+
+    async def receive():
+        return given.pop(0)
+
+    async def send(message):
+        sent.append(message)
+
+    given = [{"type": "http.request", "body": b"message=It+is", "more_body": True}, {"type": "http.disconnect"}]
+    sent: list[dict[str, object]] = []
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": [], "query_string": b""}
+    await BodyLimit(echo, pages)(scope, receive, send)
+    assert sent[0]["status"] == 413
 
 
 async def test_what_is_no_request_passes_through(pages):

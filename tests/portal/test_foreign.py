@@ -10,7 +10,7 @@ from httpx2 import Response
 
 from filterproxy.core.bundle import Bundle
 from filterproxy.core.policy import Policy
-from filterproxy.portal.foreign import own_hosts
+from filterproxy.portal.foreign import own_authorities, own_hosts
 from filterproxy.settings import load_text
 from tests.portal.world import CONFIG, KEY, World, make_policy
 
@@ -45,6 +45,13 @@ def test_the_own_hosts_are_those_of_the_configuration():
     """They are spelled canonically, and hold what DNS answers for blocked names."""
     settings = load_text('[portal]\nurl = "https://NOTICE.example"\n[dns]\nnotice_addresses = ["2001:db8::0:1"]')
     assert {"notice.example", "[2001:db8::1]", "localhost", "127.0.0.1", "[::1]"} == own_hosts(settings)
+
+
+def test_the_own_authorities_have_the_ports_of_the_url_and_of_the_listener():
+    """A page of ours names one of these as its origin; another server of the same machine has another port."""
+    own = own_authorities(load_text('[portal]\nurl = "https://notice.example"\nlisten = "127.0.0.1:8000"'))
+    assert {"notice.example", "notice.example:443", "localhost:8000", "[::1]"} <= own
+    assert "localhost:3000" not in own
 
 
 def test_a_blocked_site_gets_its_notice_with_the_lists_status(world):
@@ -89,12 +96,34 @@ def test_a_host_that_is_allowed_is_not_here(world):
     assert world.count.events == {}
 
 
-def test_a_warning_at_the_portal_has_no_way_on(world):
-    """A keyword list that warns gets its page; we cannot lead on from here."""
-    answer = get(world, "plain.example", "/a-warlike-thing")
-    assert answer.status_code == 403
-    assert "Do you want to see this page?" in answer.text
-    assert "Show me the page" not in answer.text
+PROBES = ("/", "/listed/place", "/other", "/a-warlike-thing")
+
+
+@pytest.mark.parametrize("https", ["pass", "inspect"])
+def test_a_page_of_a_name_that_dns_does_not_block_is_not_looked_at(world, https):
+    """Nobody is led here for such a name, so whoever asks is asking what is listed: each page is 421 alike."""
+    config = CONFIG.replace("{host}", "notice.example").replace('https = "block-host"', f'https = "{https}"')
+    asked = world.with_settings(config)
+    answers = [get(asked, "mixed.example", path) for path in PROBES]
+    assert {answer.status_code for answer in answers} == {421}
+    assert len({answer.content for answer in answers}) == 1
+    assert world.count.events == {}
+
+
+@pytest.mark.parametrize("client", ["8.8.8.8", "2001:4860::8888", "", "no address"])
+def test_the_internet_learns_nothing_although_a_profile_holds_everyone(world, client):
+    """A profile for every address does not make the portal an oracle: who is not filtered here gets one answer."""
+    policy = world.parts.policy()
+    world.parts = replace(world.parts, policy=lambda: Policy(policy.bundle, policy.listings))
+    answers = [get(world, host, path, client) for host in ("mixed.example", "plain.example") for path in PROBES]
+    assert {answer.status_code for answer in answers} == {403}
+    assert len({answer.content for answer in answers}) == 1
+
+
+@pytest.mark.parametrize("client", ["192.0.2.7", "198.51.100.7", "::ffff:192.0.2.7", "2001:db8::7"])
+def test_who_is_served_by_dns_or_by_the_proxy_gets_the_notice(world, client):
+    """The clients of either are led here."""
+    assert get(world, "games.example", client=client).status_code == 451
 
 
 def test_a_list_that_cannot_judge_is_503(world):

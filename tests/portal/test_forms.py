@@ -79,6 +79,7 @@ def test_line_ends_count_once():
     (Draft(), {"address", "message"}),
     (Draft(address="nothing", message="x"), {"address"}),
     (Draft(address="a.example/" + "x" * SUBJECT_LIMIT, message="x"), {"address"}),
+    (Draft(address="a.example/" + "é" * 8000, message="x"), {"address"}),
     (Draft(address="a.example", message="x" * MESSAGE_LIMIT, contact="y" * CONTACT_LIMIT), set()),
     (Draft(address="a.example", message="x" * (MESSAGE_LIMIT + 1)), {"message"}),
     (Draft(address="a.example", message="x", contact="y" * (CONTACT_LIMIT + 1)), {"contact"}),
@@ -87,6 +88,16 @@ def test_what_is_wrong_is_named_by_field(draft, wrong):
     """Each field has its own reason; what is right has none."""
     assert set(draft.problems(with_token=False)) == wrong
     assert set(draft.problems(with_token=True)) == wrong - {"address"}
+
+
+@pytest.mark.parametrize(("address", "reason"), [
+    ("nothing", "appeal.address_wrong"),
+    ("a.example/" + "x" * SUBJECT_LIMIT, "appeal.address_long"),
+    ("a.example/" + "é" * 4000, "appeal.address_long"),  # it is within the limit, its canonical spelling is not
+])  # fmt: skip
+def test_a_long_address_is_called_long(address, reason):
+    """Who copied a real address that is too long is not told that it is none."""
+    assert Draft(address=address, message="x").problems(with_token=False) == {"address": reason}
 
 
 def test_a_draft_keeps_what_was_typed_out_of_its_representation():
@@ -104,12 +115,16 @@ def test_a_draft_keeps_what_was_typed_out_of_its_representation():
     ({"origin": "https://NOTICE.example"}, True),  # TLS may end before us
     ({"origin": "http://notice.example:81"}, False),
     ({"origin": "http://other.example"}, False),
+    ({"origin": "http://notice.example", "host": "127.0.0.1:8000"}, True),  # a TLS terminator set its own Host
+    ({"origin": "https://help.example:8443", "host": "10.0.0.1"}, True),
+    ({"origin": "http://other.example", "host": "127.0.0.1:8000"}, False),
     ({"origin": "null"}, False),
+    ({"origin": "null", "host": "null"}, False),
     ({"origin": "http://[x"}, False),
 ])  # fmt: skip
 def test_a_post_from_another_site_is_told_apart(headers, ours):
     """Only a page of ours, or a program without a browser's headers, may file."""
-    assert from_here(request(**headers)) is ours
+    assert from_here(request(**headers), {"notice.example", "help.example:8443"}) is ours
 
 
 async def test_a_form_is_read_with_its_first_values():

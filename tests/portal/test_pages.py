@@ -35,6 +35,16 @@ def test_the_style_is_there_and_may_be_kept(browser):
     assert "@import" not in answer.text
 
 
+@pytest.mark.parametrize(("path", "varies"), [
+    *((path, True) for path in PAGES), ("/transparency.json", True), ("/transparency.csv", False), ("/healthz", False),
+    ("/static/portal.css", False),
+])  # fmt: skip
+def test_what_is_told_in_words_varies_with_the_language(browser, path, varies):
+    """`Vary` stands where an answer depends on Accept-Language, and nowhere else: the style is kept once."""
+    assert (browser.get(path).headers.get("vary") == "Accept-Language") is varies
+    assert ("content-language" in browser.get(path).headers) is (varies and not path.endswith(".json"))
+
+
 @pytest.mark.parametrize("path", PAGES)
 def test_every_page_has_the_headers(browser, path):
     """R1: strict policy, nosniff, no frame; nothing is kept but the public record; no cookie is set."""

@@ -34,6 +34,10 @@ url = "https://net.example/"
 [[operator.help]]
 name = "A helpline for children"
 url = "https://helpline.example/"
+[dns]
+clients = ["192.0.2.0/24", "127.0.0.0/8", "203.0.113.0/24"]
+[gateway]
+clients = ["198.51.100.0/24", "2001:db8::/32"]
 [portal]
 url = "http://{host}"
 names = ["help.example"]
@@ -108,6 +112,12 @@ class World:
         """Return what a notice for `subject` carries."""
         kind = "url" if "://" in subject else "host"
         return self.sealer.seal(Blocked(list_id, subject, kind, self.clock[0], "ABCD-2345"))  # type: ignore[arg-type]
+
+    def with_settings(self, config: str) -> World:
+        """Return the same under another configuration, with its policy."""
+        settings = load_text(config)
+        policy = make_policy(settings)
+        return replace(self, parts=replace(self.parts, settings=settings, policy=lambda: policy))
 
     def later(self, by: timedelta) -> None:
         self.clock[0] += by

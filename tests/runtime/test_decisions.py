@@ -50,10 +50,11 @@ ENTRIES = {
     "urls": [
         Entry(Kind.URL, "a.example/dir/", Scope.PREFIX),
         Entry(Kind.URL, "a.example/page", Scope.PAGE),
+        Entry(Kind.URL, "both.example/x", Scope.PAGE),
         Entry(Kind.URL, "a.example:8080/view?id=1", Scope.EXACT),
     ],
     "names": [Entry(Kind.DOMAIN, "n.example", Scope.TREE)],
-    "law": [Entry(Kind.URL, "l.example/x", Scope.PAGE)],
+    "law": [Entry(Kind.URL, "l.example/x", Scope.PAGE), Entry(Kind.URL, "both.example/x", Scope.PAGE)],
     "words": [Entry(Kind.KEYWORD, "zyxwort", Scope.WORD)],
     "hosts": [Entry(Kind.URL, "h.example/x", Scope.PAGE, scheme="https")],
 }
@@ -134,6 +135,56 @@ def test_a_mandatory_list_needs_a_reference_and_two_people(world):
     second = world.decide(receipt, by="grace")
     assert (second.state, second.waits_for) == (State.GRANTED, 0)
     assert not world.blocked("http://l.example/x")
+
+
+def test_a_mandatory_list_beside_another_leaves_nothing_half_done(world):
+    """Without the reference that one of two lists needs, no override of the other is kept either."""
+    receipt = world.file("http://both.example/x")
+    with pytest.raises(MoveError, match="law is mandatory"):
+        world.decide(receipt)
+    assert world.store.override_rows() == []
+    outcome = world.decide(receipt, reference="AZ 1/26")
+    assert {row.list_id for row in outcome.overrides} == {"urls", "law"}
+    assert outcome.waits_for == 1
+
+
+@pytest.mark.parametrize("outcome", ["reject", "withdraw", "forward"])
+def test_a_grant_that_failed_half_way_ends_with_another_decision(world, outcome):
+    """What was approved, and perhaps taken up since, is out of force when the other decision returns."""
+    receipt = world.file("n.example")
+
+    def refuse() -> None:
+        raise OSError("no space")
+
+    with pytest.raises(OSError, match="no space"):
+        carry_out(Decision(receipt, "grant", "ada"), world.store, world.policy, refuse, NOW)
+    world.put_in_force()  # as the librarian does by itself once there is room again
+    assert not world.blocked("n.example")
+    world.decide(receipt, outcome, by="grace")
+    assert world.blocked("n.example")
+    assert world.store.overrides(NOW) == []
+
+
+def test_an_approval_for_a_list_that_became_mandatory_does_not_count(world):
+    """The person is told what to revoke; then two decide anew."""
+    receipt = world.file("http://l.example/x")
+    plain = Listing("law", format=ListFormat.URLS)
+    entry = Entry(Kind.URL, "l.example/x", Scope.PAGE, Action.ALLOW)
+    row = world.store.add_override(
+        plain, entry, by="ada", reason="", expires_at=NOW + timedelta(days=1), now=NOW, receipt=receipt
+    )
+    with pytest.raises(MoveError, match=f"law has become mandatory.*revoke {row.id}"):
+        world.decide(receipt, by="grace", reference="AZ 1/26")
+    world.store.revoke_override(row.id, NOW)
+    assert world.decide(receipt, reference="AZ 1/26").waits_for == 1
+
+
+@pytest.mark.parametrize("days", [0, -1, 3654, 2_900_000, 900_000_000])
+def test_no_override_lasts_longer_than_ten_years(world, days):
+    """A length that makes no sense is refused in one line, and nothing is kept."""
+    with pytest.raises(MoveError, match="ten years|in the future"):
+        world.decide(world.file("n.example"), expires=timedelta(days=days))
+    assert world.store.override_rows() == []
 
 
 def test_an_appeal_is_granted_only_once_it_is_in_force(world):

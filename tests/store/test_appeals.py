@@ -9,8 +9,8 @@ from filterproxy.core.appeals import State
 
 def test_no_word_of_an_appeal_is_on_the_disk(store, path, now):
     """Neither what was typed, by whomever, nor the secret stands in the file."""
-    words = ["subject-word", "message-word", "contact-word", "note-word", "answer-word"]
-    filed = store.file_appeal(words[0], now, message=words[1], contact=words[2])
+    words = ["subject-word", "message-word", "contact-word", "note-word", "answer-word", "reference-word"]
+    filed = store.file_appeal(words[0], now, message=words[1], contact=words[2], reference=words[5])
     store.move(filed.receipt, State.TRIAGED, "Ann", words[3], now, answer=words[4])
     content = b"".join(file.read_bytes() for file in path.parent.iterdir())
     assert filed.receipt.encode() in content

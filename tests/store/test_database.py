@@ -35,6 +35,20 @@ def test_the_file_and_its_journal_are_their_owners_alone(store, path, now):
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
+@pytest.mark.parametrize("mode", [0o644, 0o660, 0o604])
+def test_a_file_that_others_could_read_is_closed_to_them(path, now, mode):
+    """A database that was made by hand, or restored under another umask, is its owner's alone once it is opened."""
+    Store.open(f"sqlite:///{path}", KEY).close()
+    journal = path.with_name(f"{path.name}-wal")
+    journal.touch()
+    for file in (path, journal):
+        file.chmod(mode)
+    store = Store.open(f"sqlite:///{path}", KEY)
+    with store._database.writing():
+        assert {file.stat().st_mode & 0o077 for file in path.parent.iterdir()} == {0}
+    store.close()
+
+
 def test_a_path_with_odd_characters_is_taken_as_it_is(tmp_path, now):
     """A question mark, a space, a percent sign or a number sign, escaped in the URL, is a part of the name."""
     folder = tmp_path / "a b?c#d%41"

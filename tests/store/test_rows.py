@@ -26,7 +26,7 @@ def test_no_representation_holds_what_was_typed(row, now):
     """A row that is printed by mistake shows no address, no words and no secret."""
     move = Move(now, State.RECEIVED, State.TRIAGED, "Ann", SECRET)
     appeal = AppealRow(
-        "FP-0000-0000", now, State.RECEIVED, Origin.TYPED, None, SECRET, SECRET, SECRET, None, SECRET, (move,)
+        "FP-0000-0000", now, State.RECEIVED, Origin.TYPED, None, SECRET, SECRET, SECRET, SECRET, None, SECRET, (move,)
     )
     for value in (row, row.override, move, appeal, Filed("FP-0000-0000", SECRET)):
         assert SECRET not in repr(value)

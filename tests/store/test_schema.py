@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from filterproxy.store.schema import UtcTime, metadata
 
 TYPED = {
-    "appeals.subject", "appeals.message", "appeals.contact", "appeals.answer", "appeal_moves.note",
+    "appeals.subject", "appeals.message", "appeals.contact", "appeals.reference", "appeals.answer", "appeal_moves.note",
     "overrides.entry", "overrides.reason", "overrides.reference",
 }  # fmt: skip
 OTHER_BYTES = {"appeals.secret_hash", "seal_checks.sealed"}

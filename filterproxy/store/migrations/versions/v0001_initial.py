@@ -35,6 +35,7 @@ def _appeals() -> None:
         sa.Column("subject", sa.LargeBinary(), nullable=False),
         sa.Column("message", sa.LargeBinary(), nullable=False),
         sa.Column("contact", sa.LargeBinary(), nullable=False),
+        sa.Column("reference", sa.LargeBinary(), nullable=False),
         sa.Column("decided_at", _TIME),
         sa.Column("answer", sa.LargeBinary()),
         sa.PrimaryKeyConstraint("receipt", name="pk_appeals"),
