@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import fcntl
 import logging
 import os
@@ -10,6 +11,7 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,23 +33,27 @@ def run(settings: Settings, roles: frozenset[str] = ROLES, on_ready: Callable[[]
 
     Raises ConfigError or SecretError, one line each, where it cannot start; then nothing runs.
     """
-    from filterproxy.runtime import logs, process, sockets
+    from filterproxy.runtime import capabilities, logs, process, sockets
     from filterproxy.runtime.children import environment
     from filterproxy.runtime.supervisor import Bound, Supervisor, places
 
     logs.set_up(settings.log.level, settings.log.format, "supervisor")
     _check(settings)
+    started = frozenset(role for role, _ in places(settings, roles))
+    if "inspector" in started and find_spec("mitmproxy") is None:
+        raise ConfigError("inspection.enabled: mitmproxy is not installed here; set it to false, or install mitmproxy")
     user = process.user_to_become(settings.runtime.user)
     if user is not None:
         process.check_runs(user, environment())
     process.own_folder(settings.runtime.state, user)
     with _alone(settings.runtime.state, user):
         process.more_descriptors()
-        started = frozenset(role for role, _ in places(settings, roles))
+        capabilities.raise_bind()
         bound = sockets.bind(settings, started)
         try:
             keys = Keys.open_or_create(settings.keys_folder, user.ids if user else None)
             _drop(user)
+            capabilities.give_up()
             process.harden()
             control = sockets.unix(settings.runtime.state / "control.sock")
             with control:
@@ -79,7 +85,11 @@ def _drop(user: User | None) -> None:
 @contextmanager
 def _alone(state: Path, user: User | None) -> Iterator[None]:
     """Hold the state folder's lock. Raises ConfigError where another product holds it."""
-    handle = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        handle = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as exc:
+        advice = "; mount a volume there" if exc.errno == errno.EROFS else ""
+        raise ConfigError(f"runtime.state: {state} cannot be written: {exc.strerror}{advice}") from exc
     try:
         if user is not None:
             os.fchown(handle, *user.ids)

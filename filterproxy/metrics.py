@@ -55,6 +55,7 @@ class Snapshot:
 
 GAUGES = {
     "store_up": "Whether the database of appeals answers.",
+    "one_client": "Whether all DNS clients come from one address: a NAT in between hides who asks.",
     "journal_failing": "Whether the last writing of the day's counts failed.",
     "state_free_bytes": "What is left on the disk of the state folder.",
     "appeals_waiting": "Appeals that nobody has decided.",

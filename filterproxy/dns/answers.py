@@ -29,7 +29,7 @@ UDP_SIZE = 1232
 """Bytes of the largest message we send or ask for over UDP: it passes unfragmented (DNS flag day 2020)."""
 TCP_SIZE = 65_535
 
-EDE_NOT_READY, EDE_PROHIBITED, EDE_NETWORK_ERROR = 14, 18, 23
+EDE_NOT_READY, EDE_PROHIBITED, EDE_NOT_AUTHORITATIVE, EDE_NO_AUTHORITY, EDE_NETWORK_ERROR = 14, 18, 20, 22, 23
 
 _NULL = (ipaddress.ip_address("0.0.0.0"), ipaddress.ip_address("::"))
 _BADVERS = 16
@@ -73,13 +73,13 @@ def blocked(query: Query, verdict: Verdict, ttl: int, notice: Sequence[Address],
     return _ours(query, wire.NXDOMAIN if denied else wire.NOERROR, authority=[_soa(ttl)], ede=ede)
 
 
-def relayed(query: Query, answer: Answer, age: int) -> bytes:
-    """Return what an upstream said `age` seconds ago, as the answer to `query`."""
+def relayed(query: Query, answer: Answer, age: int, most: int) -> bytes:
+    """Return what an upstream said `age` seconds ago, as the answer to `query`, to be kept `most` seconds at most."""
     opt = opt_record(do=query.do) if query.edns is not None else b""
     return b"".join((
         wire.HEADER.pack(query.id, _flags(query, answer.rcode), 1, answer.answers, answer.authorities, bool(opt)),
         query.question,
-        answer.aged(age),
+        answer.aged(age, most),
         opt,
     ))  # fmt: skip
 

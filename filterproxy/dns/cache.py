@@ -19,6 +19,9 @@ MAX_TTL = 86_400
 """Seconds that an answer is kept at most."""
 MAX_NEGATIVE_TTL = 900
 """Seconds that a denial is kept at most (RFC 2308 allows up to three hours)."""
+FAILURE_TTL = 5
+"""Seconds that a failure is kept, so that a name nobody can resolve is not asked for ever anew (RFC 9520)."""
+LONGEST_TTL = 0x7FFFFFFF
 BYTES_PER_ENTRY = 512
 """What an entry may take on average; beyond it the oldest leave before the number of entries is reached."""
 
@@ -31,7 +34,7 @@ class Answer:
 
     `body` may point into the question by compression, so it is only ever put behind a question of the same length.
     `ttl_at` are the offsets of TTLs in `body`; `chain` are further names that the answer leads to, as they are judged;
-    `lifetime` is in seconds, 0 where it must not be kept.
+    `lifetime` is in seconds, 0 where it must not be kept; `ede` the extended error to tell where nobody gave an answer.
     """
 
     rcode: int
@@ -41,15 +44,24 @@ class Answer:
     ttl_at: tuple[int, ...]
     chain: tuple[str, ...] = field(repr=False)
     lifetime: int
+    ede: int | None = None
 
-    def aged(self, seconds: int) -> bytes:
-        """Return the body with every TTL `seconds` lower; none falls below 0, nor counts if its top bit is set."""
-        if not seconds:
+    def aged(self, seconds: int, most: int = LONGEST_TTL) -> bytes:
+        """Return the body with every TTL `seconds` lower, and `most` at most.
+
+        None falls below 0, nor counts if its top bit is set.
+        """
+        if not seconds and most == LONGEST_TTL:
             return self.body
         body = bytearray(self.body)
         for at in self.ttl_at:
-            _TTL.pack_into(body, at, max(0, _plain(_TTL.unpack_from(body, at)[0]) - seconds))
+            _TTL.pack_into(body, at, min(most, max(0, _plain(_TTL.unpack_from(body, at)[0]) - seconds)))
         return bytes(body)
+
+
+def failure(rcode: int, ede: int | None = None, lifetime: int = FAILURE_TTL) -> Answer:
+    """Return the answer that says no more than that there is none."""
+    return Answer(rcode, b"", 0, 0, (), (), lifetime, ede)
 
 
 def read_answer(packet: bytes) -> Answer:
@@ -58,9 +70,9 @@ def read_answer(packet: bytes) -> Answer:
     if answers + authorities + additional > MAX_RECORDS:
         raise Malformed("too many records")
     asked, qtype, _, start = wire.read_question(packet)
-    at, records = start, []
+    at, records, known = start, [], wire.Known()
     for _number in range(answers + authorities):
-        record = wire.read_record(packet, at)
+        record = wire.read_record(packet, at, known)
         if record.rtype == wire.OPT:
             raise Malformed("an OPT record out of place")
         records.append(record)
@@ -72,7 +84,7 @@ def read_answer(packet: bytes) -> Answer:
         answers=answers,
         authorities=authorities,
         ttl_at=tuple(record.ttl_at - start for record in records),
-        chain=names.chain(packet, asked, records[:answers]),
+        chain=names.chain(packet, asked, records[:answers], known),
         lifetime=_lifetime(packet, qtype, rcode, records[:answers], records[answers:]),
     )
 

@@ -1,12 +1,13 @@
 """Which names of DNS messages are judged, and in which spelling.
 
 A DNS label may hold any byte; a list spells hosts. What no list can spell cannot be listed itself, yet it may lie
-below a listed name, so it is judged as some unlisted name below
-the nearest parent that can be spelled.
+below a listed name, so it is judged as some unlisted name below the nearest parent that can be spelled.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from itertools import dropwhile
 from typing import TYPE_CHECKING
 
 from filterproxy.core import names
@@ -16,10 +17,13 @@ from . import wire
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from .wire import Labels, Record
+    from .wire import Known, Labels, Record
 
 UNSPELLABLE = "_-0-_"
 """Stands for labels that no list can spell. No list of hosts holds it, and no keyword lies in it."""
+
+MAX_CHAIN = 32
+"""Names that an answer may lead to: each is judged at every use, and honest answers lead to a few."""
 
 _FOREIGN = frozenset(b".:%[]")  # what names.host would take for something else than a part of a label
 
@@ -29,11 +33,17 @@ def judged(labels: Labels) -> str | None:
     spelled = _spelled(labels)
     if spelled is not None:
         return spelled
-    for start in range(1, len(labels)):
-        parent = _spelled(labels[start:])
-        if parent is not None:
-            return None if names.is_address(parent) else f"{UNSPELLABLE}.{parent}"
-    return None
+    if not labels or _spelled(labels[-1:]) is None:
+        return None  # whatever ends so is no name: an address at most
+    # What ends in a name that can be spelled can itself be spelled up to some label, and from there on no more.
+    start = bisect_left(range(len(labels)), 1, key=lambda at: _spelled(labels[at:]) is not None)
+    return f"{UNSPELLABLE}.{_spelled(labels[start:])}"
+
+
+def served(labels: Labels) -> str | None:
+    """Return the host whose service a name with underscores is about (`_8443._https.host`, RFC 9460), as judged."""
+    host = tuple(dropwhile(lambda label: label.startswith(b"_"), labels))
+    return judged(host) if len(host) < len(labels) else None
 
 
 def _spelled(labels: Labels) -> str | None:
@@ -47,37 +57,39 @@ def _spelled(labels: Labels) -> str | None:
     return found if found is not None and found.count(".") == len(labels) - 1 else None
 
 
-def chain(packet: bytes, asked: Labels, records: Sequence[Record]) -> tuple[str, ...]:
+def chain(packet: bytes, asked: Labels, records: Sequence[Record], known: Known) -> tuple[str, ...]:
     """Return the judged spelling of every further name that the answer section `records` leads to, each once.
 
     These are targets of CNAME, of DNAME as it applies to `asked` (RFC 6672), of SVCB and HTTPS (RFC 9460, which may
     carry addresses of their target), and owners of records, for a client might take them without a chain.
+    Raises Malformed where there are too many.
     """
-    found: dict[str, None] = {}
-    for labels in _named(packet, asked, records):
-        name = judged(labels)
-        if name is not None:
-            found[name] = None
+    seen: dict[Labels, None] = {}
+    for labels in _named(packet, asked, records, known):
+        seen[labels] = None
+        if len(seen) > MAX_CHAIN:
+            raise wire.Malformed("an answer that leads to too many names")
+    found = dict.fromkeys(name for name in map(judged, seen) if name is not None)
     found.pop(judged(asked) or "", None)
     return tuple(found)
 
 
-def _named(packet: bytes, asked: Labels, records: Sequence[Record]) -> Iterator[Labels]:
+def _named(packet: bytes, asked: Labels, records: Sequence[Record], known: Known) -> Iterator[Labels]:
     current = asked
     for record in records:
         if record.rtype == wire.DNAME:
             below = _below(current, record.owner)
             if below:
-                current = (*below, *wire.read_target(packet, record))
+                current = (*below, *wire.read_target(packet, record, 0, known))
                 yield current
             continue
         if record.rtype != wire.RRSIG:  # the signature of a DNAME is owned by a parent of what was asked
             yield record.owner
         if record.rtype == wire.CNAME:
-            current = wire.read_target(packet, record)
+            current = wire.read_target(packet, record, 0, known)
             yield current
         elif record.rtype in (wire.SVCB, wire.HTTPS):
-            target = wire.read_target(packet, record, 2)
+            target = wire.read_target(packet, record, 2, known)
             if target:  # the root means the owner itself
                 yield target
 

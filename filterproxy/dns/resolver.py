@@ -16,7 +16,8 @@ from filterproxy.core.model import Question, Verdict
 from filterproxy.settings.base import split_address
 
 from . import answers, names, wire
-from .cache import Answer, AnswerCache
+from .cache import LONGEST_TTL, Answer, AnswerCache
+from .clients import Client, read_client
 from .forward import Asks, Forwarder, Overloaded
 from .resolvconf import nameservers
 from .upstream import Upstreams
@@ -55,14 +56,21 @@ class Resolver:
         *,
         upstreams: Asks | None = None,
         clock: Callable[[], float] = time.monotonic,
+        meet: Callable[[str], None] = lambda _: None,
     ) -> None:
+        # `meet` is told of each client that is served, once for as long as it is remembered.
         self.count = count
         self._settings, self._policy, self._now = settings, policy, now
         self._notice = tuple(ipaddress.ip_address(item) for item in settings.notice_addresses)
         networks = [ipaddress.ip_network(item) for item in settings.clients]
-        self._address = lru_cache(maxsize=65_536)(lambda client: _served(client, networks))
+        self._client = lru_cache(maxsize=65_536)(lambda client: _met(read_client(client, networks), meet))
         cache = AnswerCache(settings.cache_entries)
         self._forward = Forwarder(cache, upstreams or _upstreams(settings), settings.max_inflight, clock)
+
+    def sharer(self, client: str) -> str | None:
+        """Return under what the share of `client` (an IP address) is counted, or None where it is not served."""
+        known = self._client(client)
+        return None if known is None or self._policy().profile_of(known.address) is None else known.sharer
 
     async def answer(self, packet: bytes, client: str, tcp: bool = False) -> bytes | None:  # noqa: FBT001, FBT002
         """Return the reply to `packet` of `client` (an IP address), or None where silence is the answer.
@@ -83,20 +91,22 @@ class Resolver:
     async def _reply(self, packet: bytes, client: str, *, tcp: bool) -> bytes:
         if packet[2] & 0x78:  # an opcode other than QUERY
             return answers.bare(packet, wire.NOTIMP)
+        known = self._client(client)
+        policy = self._policy()  # one question, one policy, also where an upstream lets us wait
+        profile = policy.profile_of(known.address) if known is not None else None
         try:
-            query = wire.read_query(packet)
+            query = wire.read_stranger(packet) if profile is None else wire.read_query(packet)
         except wire.Malformed:
             self.count.event("dns_malformed")
             return answers.bare(packet, wire.FORMERR)
-        return answers.fitted(query, await self._resolve(query, client), tcp=tcp)
-
-    async def _resolve(self, query: Query, client: str) -> bytes:
-        address = self._address(client)
-        policy = self._policy()  # one question, one policy, also where an upstream lets us wait
-        profile = policy.profile_of(address) if address is not None else None
-        if profile is None:
+        if known is None or profile is None:
             self.count.event("dns_refused_client")
-            return answers.error(query, wire.REFUSED, answers.EDE_PROHIBITED)
+            reply = answers.error(query, wire.REFUSED, answers.EDE_PROHIBITED)
+        else:
+            reply = await self._resolve(query, known, profile, policy)
+        return answers.fitted(query, reply, tcp=tcp)
+
+    async def _resolve(self, query: Query, client: Client, profile: str, policy: Policy) -> bytes:
         if query.edns is not None and query.edns.version > 0:
             return answers.bad_version(query)
         if query.qclass != wire.IN or query.qtype in _REFUSED_TYPES:
@@ -108,49 +118,52 @@ class Resolver:
         def judge(name: str | None) -> Verdict:
             return Verdict() if name is None else decide(Question(profile, name, rtype), policy, self._now())
 
-        verdict = judge(names.judged(query.labels))
+        own = verdict = judge(names.judged(query.labels))
+        if query.qtype in (wire.SVCB, wire.HTTPS):
+            verdict = strictest((own, judge(names.served(query.labels))))
         if verdict.blocked:
-            return self._block(query, verdict, asked=True)
-        return await self._relay(query, verdict, judge)
+            return self._block(query, verdict, asked=own.blocked)
+        if not query.flags & wire.RD:  # what others asked before, and we remember, is no one's business
+            return answers.error(query, wire.REFUSED, answers.EDE_NOT_AUTHORITATIVE)
+        return await self._relay(query, client, verdict, judge)
 
-    async def _relay(self, query: Query, verdict: Verdict, judge: Callable[[str], Verdict]) -> bytes:
+    async def _relay(self, query: Query, client: Client, verdict: Verdict, judge: Callable[[str], Verdict]) -> bytes:
         try:
-            found = await self._found(query)
+            answer, age = self._known(query) or (await self._forward.fetch(query, client.sharer), 0)
         except Overloaded:
             self.count.event("dns_overload")
             return answers.error(query, wire.SERVFAIL)
-        if found is None:
+        if answer.ede is not None:
             self.count.event("dns_upstream_error")
-            return answers.error(query, wire.SERVFAIL, answers.EDE_NETWORK_ERROR)
-        answer, age = found
+            return answers.error(query, answer.rcode, answer.ede)
         whole = strictest((verdict, *map(judge, answer.chain)))
         if whole.blocked:
             return self._block(query, whole, asked=False)
         self.count.verdict("dns", whole)
-        return answers.relayed(query, answer, age)
+        return answers.relayed(query, answer, age, self._longest(whole))
 
-    async def _found(self, query: Query) -> tuple[Answer, int] | None:
+    def _known(self, query: Query) -> tuple[Answer, int] | None:
         known = self._forward.known(query)
         if known is not None:
             self.count.event("dns_cache_hit")
-            return known
-        answer = await self._forward.fetch(query)
-        return None if answer is None else (answer, 0)
+        return known
+
+    def _longest(self, verdict: Verdict) -> int:
+        """Return for how many seconds a client may keep what `verdict` let pass: until that could change."""
+        if verdict.valid_until is None:
+            return LONGEST_TTL
+        return max(1, int((verdict.valid_until - self._now()).total_seconds()))
 
     def _block(self, query: Query, verdict: Verdict, *, asked: bool) -> bytes:
         self.count.verdict("dns", verdict)
         return answers.blocked(query, verdict, self._settings.block_ttl, self._notice, asked=asked)
 
 
-def _served(client: str, networks: list[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> str | None:
-    """Return a client's address without zone, IPv4 as such; None where it is not in `networks`."""
-    try:
-        address = ipaddress.ip_address(client.partition("%")[0])
-    except ValueError:
-        return None
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
-    return str(address) if any(address in network for network in networks) else None
+def _met(client: Client | None, meet: Callable[[str], None]) -> Client | None:
+    """Return `client`, and tell `meet` where there is one."""
+    if client is not None:
+        meet(client.address)
+    return client
 
 
 def _upstreams(settings: Dns) -> Upstreams:

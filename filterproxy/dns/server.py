@@ -1,4 +1,4 @@
-"""Sockets of clients: UDP datagrams, and TCP connections that carry many questions at once (RFC 7766).
+"""Sockets of clients: UDP datagrams, and TCP connections, which `streams` serves.
 
 The sockets are handed in, bound and listening, and are never closed here: the supervisor keeps them, so that what waits
 in them when a worker stops is read by the next. UDP on a wildcard address answers from the address that the system
@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, Any, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
+
+from .streams import STRANGERS, Answers, Connection, Seats, Stream
 
 if TYPE_CHECKING:
     import socket
@@ -17,23 +20,10 @@ if TYPE_CHECKING:
 
     from filterproxy.settings.tables import Dns
 
-    from .resolver import Count
-
 READ_AT_ONCE = 64
 """Datagrams read before other work gets its turn."""
 MAX_DATAGRAM = 4096
 """Bytes of a question that are read; a longer one is cut and answered FORMERR."""
-OUTSTANDING = 32
-"""Questions of one TCP connection that may wait for their answers."""
-
-
-class Answers(Protocol):
-    """Whoever answers a DNS message, and counts what happens on the way; such as Resolver."""
-
-    @property
-    def count(self) -> Count: ...
-
-    async def answer(self, packet: bytes, client: str, tcp: bool = False) -> bytes | None: ...  # noqa: FBT001, FBT002
 
 
 class Serving:
@@ -45,6 +35,7 @@ class Serving:
         self._tcp: list[asyncio.Task[None]] = []
         self._datagrams: set[asyncio.Task[None]] = set()
         self._streams: set[asyncio.Task[None]] = set()
+        self._seats = Seats(settings.tcp_connections)
         self._most = 2 * settings.max_inflight  # more than may wait for upstreams, so that these get their SERVFAIL
         self._closing = asyncio.Event()
 
@@ -104,83 +95,32 @@ class Serving:
                 await asyncio.sleep(0.1)  # out of descriptors, or the client has gone before we came
                 continue
             self._resolver.count.event("dns_tcp_connections")
-            if len(self._streams) >= self._settings.tcp_connections:
-                connection.close()
-                continue
-            _start(self._connection(connection, address[0]), self._streams)
+            sharer = self._resolver.sharer(address[0])
+            task = _start(self._connection(connection, address[0], stranger=sharer is None), self._streams)
+            self._seats.take(task, sharer or STRANGERS)
+            await asyncio.sleep(0)  # it begins, and so closes its socket, before another can take its place
 
-    async def _connection(self, sock: socket.socket, client: str) -> None:
+    async def _connection(self, sock: socket.socket, client: str, *, stranger: bool) -> None:
         try:
             reader, writer = await asyncio.open_connection(sock=sock)
         except OSError:
             sock.close()
             return
+        idle = self._settings.tcp_idle.total_seconds()
+        asked = partial(self._seats.asked, cast("Connection", asyncio.current_task()))
         try:
-            idle = self._settings.tcp_idle.total_seconds()
-            await _Stream(self._resolver, reader, writer, client, idle).run(self._closing)
+            stream = Stream(self._resolver, reader, writer, client, idle, asked=asked, stranger=stranger)
+            await stream.run(self._closing)
         finally:
             writer.transport.abort()
 
 
-def _start(work: Coroutine[Any, Any, None], tasks: set[asyncio.Task[None]]) -> None:
+def _start(work: Coroutine[Any, Any, None], tasks: set[asyncio.Task[None]]) -> asyncio.Task[None]:
     """Run `work`, held in `tasks` while it runs."""
     task = asyncio.get_running_loop().create_task(work)
     tasks.add(task)
     task.add_done_callback(tasks.discard)
-
-
-class _Stream:
-    """One TCP client. Answers go out as they come, in any order."""
-
-    def __init__(
-        self, resolver: Answers, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, client: str, idle: float
-    ) -> None:
-        self._resolver, self._reader, self._writer = resolver, reader, writer
-        self._client, self._idle = client, idle
-        self._slots = asyncio.Semaphore(OUTSTANDING)
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    async def run(self, closing: asyncio.Event) -> None:
-        """Serve until the client leaves, falls silent for the idle time, or `closing` is set; then answer the rest."""
-        stop = asyncio.create_task(closing.wait())
-        read = asyncio.create_task(self._read())
-        try:
-            await asyncio.wait((stop, read), return_when=asyncio.FIRST_COMPLETED)
-            read.cancel()
-            if self._tasks:
-                await asyncio.wait(self._tasks, timeout=self._idle)
-            with contextlib.suppress(OSError, TimeoutError):
-                async with asyncio.timeout(self._idle):
-                    self._writer.close()
-                    await self._writer.wait_closed()
-        finally:
-            for task in (stop, read, *self._tasks):
-                task.cancel()
-            await asyncio.gather(stop, read, *self._tasks, return_exceptions=True)
-
-    async def _read(self) -> None:
-        while True:
-            await self._slots.acquire()
-            async with asyncio.timeout(self._idle):
-                packet = await self._reader.readexactly(int.from_bytes(await self._reader.readexactly(2)))
-            task = asyncio.create_task(self._answer(packet))
-            self._tasks.add(task)
-            task.add_done_callback(self._answered)
-
-    def _answered(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        self._slots.release()
-
-    async def _answer(self, packet: bytes) -> None:
-        reply = await self._resolver.answer(packet, self._client, tcp=True)
-        if reply is None or self._writer.is_closing():
-            return
-        self._writer.write(len(reply).to_bytes(2) + reply)
-        try:
-            async with asyncio.timeout(self._idle):
-                await self._writer.drain()
-        except (OSError, TimeoutError):
-            self._writer.transport.abort()  # a client that asks and does not read
+    return task
 
 
 async def serve(

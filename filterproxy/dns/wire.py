@@ -7,7 +7,7 @@ they came, so that signatures and record types unknown to us pass unharmed; dnsl
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 HEADER = struct.Struct("!HHHHHH")
 """Id, flags, and the number of questions, answers, authority and additional records."""
@@ -15,13 +15,21 @@ HEADER = struct.Struct("!HHHHHH")
 QR, AA, TC, RD, RA, AD, CD = 0x8000, 0x0400, 0x0200, 0x0100, 0x0080, 0x0020, 0x0010
 OPCODE, RCODE = 0x7800, 0x000F
 NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED, YXDOMAIN = range(7)
-A, CNAME, SOA, AAAA, DNAME, OPT, RRSIG, SVCB, HTTPS, ANY, IN = 1, 5, 6, 28, 39, 41, 46, 64, 65, 255, 1
+A, NS, CNAME, SOA, AAAA, DNAME, OPT, RRSIG, SVCB, HTTPS, ANY, IN = 1, 2, 5, 6, 28, 39, 41, 46, 64, 65, 255, 1
+
+MAX_HOPS = 16
+"""Compression pointers that one name may lead through: a ladder of them would cost time with every step."""
+MAX_NAME = 255
+MAX_EXTRA = 8
+"""Records of a query beside its question: it needs one for EDNS, and we read no other."""
 
 _FIXED = struct.Struct("!HHIH")
 _TYPE_CLASS = struct.Struct("!HH")
 
 Labels = tuple[bytes, ...]
 """A name, label by label, without the root; as spelled."""
+Known = dict[int, Labels]
+"""Names of one message by their offset: thousands of pointers to a long one cost no more than a few."""
 
 
 class Malformed(Exception):  # noqa: N818 - it says what the message is
@@ -86,37 +94,46 @@ class Record:
     end: int
 
 
-def read_name(packet: bytes, at: int) -> tuple[Labels, int]:
+def read_name(packet: bytes, at: int, known: Known | None = None, hops: int = MAX_HOPS) -> tuple[Labels, int]:
     """Return the name at `at` and the offset behind it.
 
-    A compression pointer must point before the name it stands in, so no name can be endless (RFC 1035, 4.1.4).
+    A compression pointer must point before the name it stands in, so no name can be endless (RFC 1035, 4.1.4), and
+    may lead to few others, so none takes long. Names in `known` are not read again.
     """
     labels: list[bytes] = []
-    size, end, floor = 1, 0, at
+    size, start = 1, at
     while at < len(packet):
         length = packet[at]
         if length == 0:
-            return tuple(labels), end or at + 1
+            return tuple(labels), at + 1
         if length >= 0xC0:
-            if at + 1 >= len(packet):
-                break
-            target = (length & 0x3F) << 8 | packet[at + 1]
-            if not HEADER.size <= target < floor:
-                raise Malformed("a compression pointer that does not point back")
-            end = end or at + 2
-            at = floor = target
-            continue
+            rest = _read_rest(packet, start, at, known, hops)
+            if size + sum(map(len, rest)) + len(rest) > MAX_NAME:
+                raise Malformed("a name that is too long")
+            return (*labels, *rest), at + 2
         size += length + 1
-        if length > 63 or size > 255:
+        if length > 63 or size > MAX_NAME:
             raise Malformed("a label of an unknown kind, or a name that is too long")
         labels.append(packet[at + 1 : at + 1 + length])
         at += length + 1
     raise Malformed("a name that ends early")
 
 
-def read_record(packet: bytes, at: int) -> Record:
+def _read_rest(packet: bytes, start: int, at: int, known: Known | None, hops: int) -> Labels:
+    """Return the rest of the name from `start`, to which the pointer at `at` leads."""
+    target = int.from_bytes(packet[at : at + 2]) & 0x3FFF
+    if at + 1 >= len(packet) or not HEADER.size <= target < start or not hops:
+        raise Malformed("a compression pointer that does not point back, or one too many")
+    if known is None:
+        return read_name(packet, target, None, hops - 1)[0]
+    if target not in known:
+        known[target] = read_name(packet, target, known, hops - 1)[0]
+    return known[target]
+
+
+def read_record(packet: bytes, at: int, known: Known | None = None) -> Record:
     """Return the record that begins at `at`."""
-    owner, at = read_name(packet, at)
+    owner, at = read_name(packet, at, known)
     if at + _FIXED.size > len(packet):
         raise Malformed("a record that ends early")
     rtype, rclass, ttl, length = _FIXED.unpack_from(packet, at)
@@ -126,9 +143,9 @@ def read_record(packet: bytes, at: int) -> Record:
     return Record(owner, rtype, rclass, ttl, at + 4, at + _FIXED.size, end)
 
 
-def read_target(packet: bytes, record: Record, skip: int = 0) -> Labels:
+def read_target(packet: bytes, record: Record, skip: int = 0, known: Known | None = None) -> Labels:
     """Return the name that stands in a record's data behind `skip` bytes."""
-    labels, end = read_name(packet, record.data_at + skip)
+    labels, end = read_name(packet, record.data_at + skip, known)
     if end > record.end:
         raise Malformed("a name that leaves its record")
     return labels
@@ -143,15 +160,21 @@ def read_question(packet: bytes) -> tuple[Labels, int, int, int]:
     return labels, qtype, qclass, at + 4
 
 
+def read_stranger(packet: bytes) -> Query:
+    """Return the query that `packet` begins with, read no further than it takes to refuse it.
+
+    That is header and question, and the OPT record where it comes next, as it does with nearly every client.
+    """
+    query, at, authority, additional = _read_start(packet)
+    if authority or not additional or packet[at : at + 3] != b"\0\0\x29" or len(packet) < at + 1 + _FIXED.size:
+        return query
+    _, size, ttl, _ = _FIXED.unpack_from(packet, at + 1)
+    return replace(query, edns=_edns(size, ttl))
+
+
 def read_query(packet: bytes) -> Query:
     """Return the query that `packet` is. It holds one question, at most one OPT record and nothing behind its end."""
-    if len(packet) < HEADER.size:
-        raise Malformed("shorter than a header")
-    ident, flags, questions, answers, authority, additional = HEADER.unpack_from(packet)
-    if questions != 1 or answers:
-        raise Malformed("not one question")
-    labels, qtype, qclass, at = read_question(packet)
-    name = packet[HEADER.size : at - 4]
+    query, at, authority, additional = _read_start(packet)
     edns: Edns | None = None
     for number in range(authority + additional):
         record = read_record(packet, at)
@@ -162,7 +185,19 @@ def read_query(packet: bytes) -> Query:
         at = record.end
     if at != len(packet):
         raise Malformed("bytes behind the end")
-    return Query(ident, flags, name, labels, qtype, qclass, edns)
+    return query if edns is None else replace(query, edns=edns)
+
+
+def _read_start(packet: bytes) -> tuple[Query, int, int, int]:
+    """Return header and question, the offset behind them, and the number of authority and additional records."""
+    if len(packet) < HEADER.size:
+        raise Malformed("shorter than a header")
+    ident, flags, questions, answers, authority, additional = HEADER.unpack_from(packet)
+    if questions != 1 or answers or authority + additional > MAX_EXTRA:
+        raise Malformed("not one question, or much beside it")
+    labels, qtype, qclass, at = read_question(packet)
+    query = Query(ident, flags, packet[HEADER.size : at - 4], labels, qtype, qclass, None)
+    return query, at, authority, additional
 
 
 def _read_edns(packet: bytes, record: Record) -> Edns:
@@ -173,4 +208,9 @@ def _read_edns(packet: bytes, record: Record) -> Edns:
         at += 4 + int.from_bytes(packet[at + 2 : at + 4])
     if at != record.end:
         raise Malformed("an option that ends early")
-    return Edns(version=record.ttl >> 16 & 0xFF, size=max(record.rclass, 512), do=bool(record.ttl & 0x8000))
+    return _edns(record.rclass, record.ttl)
+
+
+def _edns(size: int, ttl: int) -> Edns:
+    """Return what the fixed fields of an OPT record say: it keeps a size where others keep their class."""
+    return Edns(version=ttl >> 16 & 0xFF, size=max(size, 512), do=bool(ttl & 0x8000))

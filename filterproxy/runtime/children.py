@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import filterproxy
+from filterproxy.dns.crowd import NOBODY
 
 from .channel import Body, Channel, ChannelError, pair
 from .counters import Counters, Layout
@@ -48,6 +49,8 @@ class Child:
         self.held: set[str] = set()
         """Segments it was given."""
         self.last_beat = 0.0
+        self.clients = NOBODY
+        """What it has seen of clients; see filterproxy.dns.crowd."""
 
     async def run(
         self,
@@ -77,6 +80,7 @@ class Child:
             finally:
                 channel.close()
                 self.channel, self.pid, self.started_at, self.ready, self.generation = None, None, 0.0, False, -1
+                self.clients = NOBODY
                 self.held.clear()
         event(_log, logging.WARNING if code else logging.INFO, "process_ended", name=self.name, code=code)
 

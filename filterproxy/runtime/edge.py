@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from filterproxy import dns
+from filterproxy.dns.crowd import Crowd
 
 from .worker import Worker, now
 
@@ -12,7 +13,9 @@ async def main(worker: Worker) -> None:
     if not await worker.wait_for_bundle():
         return
     settings = worker.settings
-    resolver = dns.Resolver(settings.dns, worker.live.policy, worker.counters, now)
+    crowd = Crowd(worker.keys.mac)
+    worker.says["clients"] = lambda: crowd.seen
+    resolver = dns.Resolver(settings.dns, worker.live.policy, worker.counters, now, meet=crowd.meet)
     udp, tcp = worker.sockets.get("dns_udp", []), worker.sockets.get("dns_tcp", [])
     serving = await dns.serve(resolver, udp, tcp, settings.dns)
     worker.ready()

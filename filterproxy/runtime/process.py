@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import pwd
 import resource
@@ -132,11 +133,21 @@ def own_folder(folder: Path, user: User | None) -> None:
         owner = os.fstat(handle).st_uid
         if owner not in {os.geteuid(), *([user.uid] if user else [])}:
             raise ConfigError(f"runtime.state: {folder} belongs to another user")
-        os.fchmod(handle, 0o700)
+        _close_to_others(handle, folder)
         if user is not None and owner == 0:
             _hand_over(handle, user)
     finally:
         os.close(handle)
+
+
+def _close_to_others(handle: int, folder: Path) -> None:
+    if stat.S_IMODE(os.fstat(handle).st_mode) == 0o700:
+        return  # nothing to change, also where nothing can be
+    try:
+        os.fchmod(handle, 0o700)
+    except OSError as exc:
+        advice = "; mount a volume there" if exc.errno == errno.EROFS else ""
+        raise ConfigError(f"runtime.state: {folder} cannot be closed to others: {exc.strerror}{advice}") from exc
 
 
 def _hand_over(handle: int, user: User) -> None:

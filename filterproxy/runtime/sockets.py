@@ -16,6 +16,11 @@ from filterproxy.settings.base import split_address
 
 _BACKLOG = 4096
 _UDP_BUFFER = 4 * 1024 * 1024
+_REASONS = {
+    errno.EADDRINUSE: "is taken by another program",
+    errno.EADDRNOTAVAIL: "is not an address of this machine",
+    errno.EACCES: "may not be bound: a port below 1024 takes root or the capability NET_BIND_SERVICE",
+}
 
 
 @dataclass
@@ -82,7 +87,7 @@ def _bound(address: str, kind: socket.SocketKind, key: str) -> socket.socket:
     except OSError as exc:
         sock.close()
         what = "udp" if kind == socket.SOCK_DGRAM else "tcp"
-        reason = "is taken by another program" if exc.errno == errno.EADDRINUSE else (exc.strerror or "cannot be had")
+        reason = _REASONS.get(exc.errno or 0) or exc.strerror or "cannot be had"
         raise ConfigError(f"{key}: {address}/{what} {reason}") from exc
     return sock
 

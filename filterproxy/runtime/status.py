@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import filterproxy
 from filterproxy import metrics
+from filterproxy.dns.crowd import one_client as seen_one_client
 
 from .children import describe
 from .httpd import Page
 
 if TYPE_CHECKING:
     from .supervisor import Supervisor
+
+_LONG, _MANY = 600.0, 1000
+"""Seconds since the start, and questions: before that, a single client may well be one."""
 
 
 def full(supervisor: Supervisor) -> dict[str, Any]:
@@ -30,8 +34,28 @@ def full(supervisor: Supervisor) -> dict[str, Any]:
         },
         "journal": {"errors": journal.errors, "failing": journal.failing, "pending": journal.pending()},
         "free_bytes": supervisor.books.free_bytes,
+        "one_client": one_client(supervisor),
         "report": supervisor.report,
     }
+
+
+def one_client(supervisor: Supervisor) -> bool:
+    """Return whether so many questions came, for so long, from a single address that it must hide others."""
+    if time.time() - supervisor.started_at < _LONG or supervisor.books.counts().events["dns_queries"] < _MANY:
+        return False
+    return seen_one_client([child.clients for child in supervisor.children if child.role == "edge"])
+
+
+class Once:
+    """Says of a state that lasts whether it has just begun."""
+
+    def __init__(self) -> None:
+        self._before = False
+
+    def news(self, now: bool) -> bool:  # noqa: FBT001
+        """Return whether it holds and did not before."""
+        before, self._before = self._before, now
+        return now and not before
 
 
 def snapshot(supervisor: Supervisor) -> metrics.Snapshot:
@@ -60,6 +84,7 @@ def _list_state(supervisor: Supervisor, item: dict[str, Any]) -> metrics.ListSta
 def _gauges(supervisor: Supervisor) -> dict[str, float]:
     report = supervisor.report
     found: dict[str, float | None] = {
+        "one_client": one_client(supervisor),
         "journal_failing": supervisor.books.journal.failing,
         "state_free_bytes": supervisor.books.free_bytes,
         "store_up": report.get("store_up"),

@@ -70,6 +70,7 @@ class Supervisor:
         self.started_at = time.time()
         self.stopping = asyncio.Event()
         self.all_ready = asyncio.Event()
+        self._one_client = status.Once()
         self._publishing = asyncio.Lock()
         self._handing = {child.name: asyncio.Lock() for child in self.children}
 
@@ -188,7 +189,9 @@ class Supervisor:
             self.report = body
         elif kind == "publish" and child.role == "control":
             return await self._publish(publish.Manifest.from_dict(body["manifest"]))
-        elif kind != "beat":
+        elif kind == "beat":
+            child.clients = str(body.get("clients", child.clients))
+        else:
             raise ChannelError(f"{kind} is not for {child.name} to ask")
         return None
 
@@ -236,6 +239,8 @@ class Supervisor:
                 if child.channel is not None and time.monotonic() - child.last_beat > _SILENT:
                     event(_log, logging.ERROR, "process_silent", name=child.name)
                     child.signal(signal.SIGKILL)
+            if self._one_client.news(status.one_client(self)):
+                _log.warning("all_clients_behind_one_address")
 
     def snapshot(self) -> metrics.Snapshot:
         """Return what the metrics show now."""

@@ -62,6 +62,8 @@ class Worker:
         self.live = Live(self.settings, self.keys.digest)
         self.commands: dict[str, Command] = {}
         """What this role answers when the supervisor asks."""
+        self.says: dict[str, Callable[[], str]] = {}
+        """What this role tells with every sign of life."""
 
     def ready(self) -> None:
         """Tell the supervisor that this process serves."""
@@ -111,7 +113,7 @@ async def receive(name: str, sock: socket.socket) -> AsyncIterator[Worker]:
         arrived.cancel()
 
     channel = Channel(sock, handle, closed=closed)
-    beating = asyncio.create_task(_beat(channel))
+    beating = asyncio.create_task(_beat(channel, arrived))
     try:
         yield await arrived
     finally:
@@ -119,9 +121,10 @@ async def receive(name: str, sock: socket.socket) -> AsyncIterator[Worker]:
         channel.close()
 
 
-async def _beat(channel: Channel) -> None:
-    """Tell that this loop still turns."""
+async def _beat(channel: Channel, arrived: asyncio.Future[Worker]) -> None:
+    """Tell that this loop still turns, and what the role has to say."""
     with contextlib.suppress(ChannelError):
         while True:
-            channel.tell("beat", {})
+            says = arrived.result().says if arrived.done() and not arrived.cancelled() else {}
+            channel.tell("beat", {name: say() for name, say in says.items()})
             await asyncio.sleep(BEAT)

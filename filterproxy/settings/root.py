@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from pathlib import Path
 from typing import Self
 from urllib.parse import quote
@@ -10,7 +11,7 @@ from pydantic import Field, model_validator
 
 from filterproxy.core.model import Listing
 
-from .base import Table
+from .base import Table, split_address
 from .lists import List
 from .tables import (
     Alerts,
@@ -69,6 +70,13 @@ class Settings(Table):
                     raise ValueError(f"profiles.{profile.id}.networks: {network} belongs to {owner[network]} already")
         return self
 
+    @model_validator(mode="after")
+    def _asks_others(self) -> Self:
+        for upstream in self.dns.upstreams if self.dns.enabled else ():
+            if any(_reaches(upstream, listen) for listen in self.dns.listen):
+                raise ValueError(f"dns.upstreams: {upstream} is where dns.listen serves: it would ask itself for ever")
+        return self
+
     @property
     def listings(self) -> tuple[Listing, ...]:
         """The lists, in the order of the configuration."""
@@ -83,3 +91,16 @@ class Settings(Table):
     def store_url(self) -> str:
         """The database's SQLAlchemy URL."""
         return self.store.url or f"sqlite:///{quote(str(self.runtime.state / 'filterproxy.db'))}"
+
+
+def _reaches(server: str, listen: str) -> bool:
+    """Tell whether a question to `server` comes in at `listen`; of all that `0.0.0.0` and `::` take, on loopback."""
+    (there, port), (here, own_port) = split_address(server), split_address(listen)
+    asked, taken = ipaddress.ip_address(there), ipaddress.ip_address(here)
+    if isinstance(asked, ipaddress.IPv6Address):
+        asked = asked.ipv4_mapped or asked
+    if port != own_port or asked.version != taken.version:
+        return False
+    if asked.is_unspecified:  # what is sent there arrives on loopback
+        return taken.is_unspecified or taken.is_loopback
+    return asked == taken or (taken.is_unspecified and asked.is_loopback)

@@ -81,11 +81,11 @@ class Dns(Table):
     cache_entries: int = Field(default=100_000, ge=0, le=10_000_000)
     """How many upstream answers are remembered."""
     timeout: Duration = timedelta(seconds=2)
-    """How long one upstream may take; each is asked once, then the next."""
+    """How long one upstream may take; it is asked again after a third of that, then the next."""
     max_inflight: int = Field(default=2000, ge=1, le=100_000)
-    """Questions that may wait for upstreams at once; more are answered SERVFAIL."""
+    """Questions that may wait for upstreams at once, an eighth of them of one client; more are answered SERVFAIL."""
     tcp_connections: int = Field(default=200, ge=1, le=100_000)
-    """TCP clients at once."""
+    """TCP connections at once, an eighth of them of one client; for more, the one silent longest is closed."""
     tcp_idle: Duration = timedelta(seconds=10)
     """How long a TCP connection may be silent (RFC 7766)."""
 
@@ -139,6 +139,9 @@ class Portal(Table):
     """The origin under which people reach the portal; no path, no final slash."""
     names: tuple[str, ...] = ()
     """Further hosts that are the portal's own. A request for any other host is answered with the notice."""
+    trusted_proxies: tuple[Network, ...] = ()
+    """Networks of your own TLS terminators: there the last hop of X-Forwarded-For is the client, and nothing else of
+    what was forwarded is believed. Without it all who come through one count as one client."""
     captive_api: bool = False
     """Whether `/captive-portal/api` tells devices that nobody is held back, and where the notice is (RFC 8908)."""
 

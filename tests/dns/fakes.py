@@ -85,6 +85,7 @@ class Bench:
     counts: Counts
     clock: Clock
     policies: list[Policy]
+    now: datetime = NOW
 
     async def ask(self, query: DNSRecord, client: str = CLIENT, *, tcp: bool = False) -> DNSRecord:
         reply = await self.resolver.answer(bytes(query.pack()), client, tcp)
@@ -96,8 +97,9 @@ def bench(*upstreams: str, policy: Policy = DEFAULT, **settings: Any) -> Bench:
     """Return a resolver over `policy` that asks `upstreams`; `settings` are those of the [dns] table."""
     counts, clock, policies = Counts(), Clock(), [policy]
     table = Dns(upstreams=upstreams or ("127.0.0.1:9",), **{"timeout": timedelta(seconds=0.3), **settings})
-    resolver = Resolver(table, lambda: policies[0], counts, lambda: NOW, clock=clock)
-    return Bench(resolver, counts, clock, policies)
+    resolver = Resolver(table, lambda: policies[0], counts, lambda: here.now, clock=clock)
+    here = Bench(resolver, counts, clock, policies)
+    return here
 
 
 def query(name: Any, rtype: str = "A", *, edns: int | None = 1232, do: bool = False, ident: int = 4711) -> DNSRecord:

@@ -59,3 +59,88 @@ def test_an_answer_too_long_for_tcp_is_an_error():
     asking = wire.read_query(bytes(query("x.example").pack()))
     assert answers.fitted(asking, bytes(65_535), tcp=True) == bytes(65_535)
     assert answers.fitted(asking, bytes(65_536), tcp=True)[3] & 15 == wire.SERVFAIL
+
+
+async def test_what_is_no_question_for_us_is_refused():
+    """Other classes, transfers, other opcodes and other versions of EDNS get the answer that RFCs have for them."""
+    here = bench()
+    chaos = query("version.bind", "TXT")
+    chaos.q.qclass = 3
+    update = query("blocked.example")
+    update.header.opcode = 5
+    future = query("blocked.example")
+    future.ar[0].ttl = 1 << 16
+    replies = [await here.ask(item) for item in (chaos, update, query("blocked.example", "AXFR"))]
+    assert [RCODE[reply.header.rcode] for reply in replies] == ["REFUSED", "NOTIMP", "REFUSED"]
+    reply = await here.ask(future)
+    assert (reply.header.rcode, opt(reply).edns_rcode, opt(reply).edns_ver) == (0, 1, 0)  # BADVERS is 16
+
+
+def _cases() -> dict[str, bytes]:
+    good = bytes(query("blocked.example", edns=None).pack())
+    opt_record = bytes(query("x").pack())[-11:]
+    return {
+        "0x41 label": good[:12] + b"\x41" + good[13:],
+        "trailing bytes": good + b"\0",
+        "two questions": good[:4] + b"\0\2" + good[6:] + good[12:],
+        "no question": good[:4] + b"\0\0" + good[6:12],
+        "an answer in it": good[:6] + b"\0\1" + good[8:] + b"\0\0\1\0\1\0\0\0\0\0\0",
+        "cut short": good[:-1],
+        "pointer to itself": good[:12] + b"\xc0\x0c" + good[-4:],
+        "pointer into the header": good[:12] + b"\xc0\x00" + good[-4:],
+        "two OPT": good[:10] + b"\0\2" + good[12:] + opt_record * 2,
+        "OPT in authority": good[:8] + b"\0\1" + good[10:] + opt_record,
+        "OPT with a name": good[:10] + b"\0\1" + good[12:] + b"\1x" + opt_record,
+        "half an option": good[:10] + b"\0\1" + good[12:] + opt_record[:-2] + b"\0\3\0\x0a\0",
+        "name of 256 bytes": good[:12] + (b"\x3f" + b"a" * 63) * 4 + b"\0" + good[-4:],
+        "header alone": good[:12],
+    }
+
+
+@pytest.mark.parametrize("packet", _cases().values(), ids=_cases().keys())
+async def test_a_malformed_question_is_answered_formerr(packet):
+    """FORMERR with the id, and nothing of the question."""
+    here = bench()
+    reply = await here.resolver.answer(packet, CLIENT)
+    assert reply == packet[:2] + b"\x81\x81" + bytes(8)
+    assert here.counts.events["dns_malformed"] == 1
+
+
+@pytest.mark.parametrize("packet", [b"", b"\0" * 11, bytes(query("blocked.example").reply().pack())])
+async def test_what_is_no_query_is_met_with_silence(packet):
+    """A fragment of a header, or a reply, which answered would bounce for ever."""
+    assert await bench().resolver.answer(packet, CLIENT) is None
+
+
+@given(st.binary(max_size=600), st.booleans())
+def test_any_packet_is_answered_or_dropped(packet, tcp):
+    """Whatever arrives on port 53, the answer is bytes or None, has the query's id, and nothing was raised."""
+    _answered(packet, tcp)
+
+
+@given(st.data())
+def test_any_damage_to_a_question_is_answered_or_dropped(data):
+    """The same for packets that begin as good ones."""
+    name = data.draw(st.sampled_from(["blocked.example", "fine.example", "null.example"]))
+    packet = bytearray(query(name, data.draw(st.sampled_from(["A", "HTTPS", "TXT"]))).pack())
+    for _ in range(data.draw(st.integers(1, 6))):
+        packet[data.draw(st.integers(0, len(packet) - 1))] = data.draw(st.integers(0, 255))
+    _answered(bytes(packet[: data.draw(st.integers(0, len(packet)))]), data.draw(st.booleans()))
+
+
+def _answered(packet: bytes, tcp: bool) -> None:
+    class Silent:
+        async def ask(self, _asked):
+            return failure(RCODE.SERVFAIL)
+
+    here = bench(timeout=timedelta(seconds=1))
+    here.resolver._forward._upstreams = Silent()
+    reply = asyncio.run(here.resolver.answer(packet, CLIENT, tcp))
+    assert here.counts.events["dns_internal_error"] == 0
+    if len(packet) < 12 or packet[2] & 0x80:
+        assert reply is None
+    else:
+        assert reply is not None
+        assert reply[:2] == packet[:2]
+        assert reply[2] & 0x80
+        assert len(reply) == 12 or reply[12:].startswith(packet[12:-11][:20])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import pytest
 from dnslib import RR, DNSRecord
 from hypothesis import given
@@ -66,6 +68,26 @@ def test_ttls_sink_with_age_and_nothing_else_changes():
     assert [record.ttl for record in (*aged.rr, *aged.auth)] == [200, 0, 800]
     assert [record.ttl for record in (*fresh.rr, *fresh.auth)] == [300, 60, 900]
     assert [str(record.rdata) for record in aged.rr] == [str(record.rdata) for record in fresh.rr]
+
+
+def test_a_ladder_of_pointers_costs_next_to_nothing():
+    """An answer of 64 KB made of little else is refused at the first name that climbs it."""
+    question = b"\1x\0\0\1\0\1"
+    first = 12 + len(question) + 11
+    rungs = b"\0\0" + b"".join(struct.pack("!H", 0xC000 | first + 2 * rung) for rung in range(8000))
+    names = struct.pack("!HHHIH", 0xC000 | first + len(rungs) - 2, 5, 1, 60, 2) + struct.pack("!H", 0xC000 | first)
+    packet = wire.HEADER.pack(1, 0x8180, 1, 499, 0, 0) + question
+    packet += b"\0" + struct.pack("!HHIH", 16, 1, 60, len(rungs)) + rungs + names * 498
+    with pytest.raises(wire.Malformed, match="pointer"):
+        read_answer(packet)
+
+
+def test_ttls_are_no_longer_than_may_be():
+    """The most is said in seconds; what is shorter stays as it is."""
+    packet = said("a.example 300 IN A 192.0.2.1\na.example 20 IN A 192.0.2.2")
+    answer = read_answer(packet)
+    capped = DNSRecord.parse(packet[: len(packet) - len(answer.body)] + answer.aged(0, most=30))
+    assert [record.ttl for record in capped.rr] == [30, 20]
 
 
 @given(st.data())

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from filterproxy.core import names as core
-from filterproxy.dns.names import UNSPELLABLE, judged
+from filterproxy.dns.names import UNSPELLABLE, judged, served
 
 ODD = UNSPELLABLE
 
@@ -45,3 +45,32 @@ def test_whatever_is_judged_is_canonical(labels):
 def test_what_stands_for_odd_labels_is_a_host():
     """Else what lies below a listed name could not be found there."""
     assert core.host(f"{ODD}.example") == f"{ODD}.example"
+
+
+@pytest.mark.parametrize(("labels", "host"), [
+    ((b"_8443", b"_https", b"example"), "example"),
+    ((b"_dns", b"a_b", b"_c", b"example"), "a_b._c.example"),
+    ((b"www", b"_tcp", b"example"), None),
+    ((b"_tcp",), None),
+    ((), None),
+])  # fmt: skip
+def test_a_service_belongs_to_the_host_behind_its_underscores(labels, host):
+    """Labels that begin so name a port and a protocol, where they stand first."""
+    assert served(labels) == host
+
+
+SPELLABLE = st.sampled_from(
+    [b"a", b"x-1", b"_b", "ü".encode(), b"xn--bcher-kva", b"0", b"\xff", b"a.b", b"xn--0", b"7"]
+)
+
+
+@given(st.lists(SPELLABLE, min_size=1, max_size=8).map(tuple))
+def test_the_parent_judged_is_the_nearest_that_can_be_spelled(labels):
+    """Though only a few are tried: what can be spelled ends in what can be spelled."""
+    spelled = [judged(labels[at:]) for at in range(len(labels))]
+    nearest = next((name for name in spelled if name is not None and not name.startswith(ODD)), None)
+    if nearest is None or core.is_address(nearest):
+        assert spelled[0] in (None, nearest)
+    else:
+        assert spelled[0] in (nearest, f"{ODD}.{nearest}")
+        assert spelled[0] == nearest or nearest.count(".") < len(labels) - 1

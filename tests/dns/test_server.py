@@ -3,116 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import timedelta
 
 import pytest
-import uvloop
 from dnslib import RCODE, DNSRecord
 
-from filterproxy.dns.server import OUTSTANDING, Serving, serve
+from filterproxy.dns.server import serve
 from filterproxy.settings.tables import Dns
-from tests.dns.fakes import Bench, Counts, Upstream, bench, query
-
-LOOPS = [asyncio.new_event_loop, uvloop.new_event_loop]
-
-
-@pytest.fixture(params=LOOPS, ids=["asyncio", "uvloop"])
-def run(request):
-    """Return what runs a coroutine function to its end, on a loop of each kind."""
-
-    def runs(story: Callable[[], Awaitable[None]]) -> None:
-        with asyncio.Runner(loop_factory=request.param) as runner:
-            runner.run(asyncio.wait_for(story(), 20))
-
-    return runs
-
-
-class Sockets:
-    """A UDP and a TCP socket on one port, as the supervisor hands them over."""
-
-    def __init__(self) -> None:
-        self.tcp = socket.create_server(("127.0.0.1", 0))
-        self.address = self.tcp.getsockname()
-        self.udp = socket.socket(type=socket.SOCK_DGRAM)
-        self.udp.bind(self.address)
-
-    def close(self) -> None:
-        self.tcp.close()
-        self.udp.close()
-
-
-@contextlib.asynccontextmanager
-async def served(resolver, **settings) -> AsyncIterator[tuple[Serving, Sockets]]:
-    sockets = Sockets()
-    serving = await serve(resolver, [sockets.udp], [sockets.tcp], Dns(**settings))
-    try:
-        yield serving, sockets
-    finally:
-        await serving.close(1)
-        sockets.close()
-
-
-async def over_udp(address, packet: bytes, wait: float = 2) -> bytes:
-    with socket.socket(type=socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sock:
-        sock.connect(address)
-        sock.send(packet)
-        return await asyncio.wait_for(asyncio.get_running_loop().sock_recv(sock, 65535), wait)
-
-
-class Stream:
-    """A TCP client."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader, self.writer = reader, writer
-
-    @classmethod
-    async def to(cls, address) -> Stream:
-        return cls(*await asyncio.open_connection(*address))
-
-    def send(self, packet: bytes) -> None:
-        self.writer.write(len(packet).to_bytes(2) + packet)
-
-    async def receive(self) -> DNSRecord:
-        async with asyncio.timeout(5):
-            return DNSRecord.parse(await self.reader.readexactly(int.from_bytes(await self.reader.readexactly(2))))
-
-    async def ended(self) -> bool:
-        """Tell whether the other side has closed, within two seconds."""
-        try:
-            async with asyncio.timeout(2):
-                return await self.reader.read() == b""
-        except TimeoutError:
-            return False
-        except ConnectionError:
-            return True
-
-    def close(self) -> None:
-        self.writer.close()
-
-
-class Echo:
-    """Answers with the packet itself; what begins with `s` a moment later. Counts."""
-
-    def __init__(self) -> None:
-        self.count = Counts()
-        self.clients: list[tuple[str, bool]] = []
-        self.busy = self.most = 0
-
-    async def answer(self, packet: bytes, client: str, tcp: bool = False) -> bytes | None:
-        self.clients.append((client, tcp))
-        self.busy += 1
-        self.most = max(self.most, self.busy)
-        if b"slow" in packet:
-            await asyncio.sleep(0.2)
-        self.busy -= 1
-        return None if b"silent" in packet else packet
-
-
-def named(name: str, ident: int = 1) -> bytes:
-    return bytes(query(name, ident=ident).pack())
+from tests.dns.fakes import Bench, Upstream, bench, query
+from tests.dns.sockets import Echo, Sockets, Stream, named, over_udp, served
 
 
 def test_a_question_is_answered_over_udp_and_tcp(run):
@@ -133,94 +32,6 @@ def test_a_question_is_answered_over_udp_and_tcp(run):
         assert RCODE[blocked.header.rcode] == "NXDOMAIN"
         assert (cut.header.tc, len(whole.rr)) == (1, 40)
         assert here.counts.events["dns_tcp_connections"] == 1
-
-    run(story)
-
-
-def test_answers_over_tcp_come_as_they_are_ready(run):
-    """A slow answer holds up no other on the same connection (RFC 7766, section 7)."""
-
-    async def story() -> None:
-        async with served(Echo()) as (_, sockets):
-            stream = await Stream.to(sockets.address)
-            stream.send(named("slow.example", 1))
-            stream.send(named("quick.example", 2))
-            assert [(await stream.receive()).header.id for _ in range(2)] == [2, 1]
-            stream.close()
-
-    run(story)
-
-
-def test_one_connection_takes_no_more_than_its_share(run):
-    """Questions beyond the bound wait in the socket, and are answered later."""
-
-    async def story() -> None:
-        echo = Echo()
-        async with served(echo) as (_, sockets):
-            stream = await Stream.to(sockets.address)
-            for number in range(2 * OUTSTANDING):
-                stream.send(named("slow.example", number))
-            found = {(await stream.receive()).header.id for _ in range(2 * OUTSTANDING)}
-            stream.close()
-        assert found == set(range(2 * OUTSTANDING))
-        assert echo.most == OUTSTANDING
-
-    run(story)
-
-
-def test_a_silent_connection_is_closed(run):
-    """Also one that sends half a message, or asks what is met with silence, and one that never reads."""
-
-    async def story() -> None:
-        async with served(Echo(), tcp_idle=timedelta(seconds=0.2)) as (_, sockets):
-            streams = [await Stream.to(sockets.address) for _ in range(3)]
-            streams[1].writer.write(b"\0\x20abc")
-            streams[2].send(b"silent")
-            assert await asyncio.gather(*(stream.ended() for stream in streams)) == [True] * 3
-            for stream in streams:
-                stream.close()
-
-    run(story)
-
-
-def test_a_client_that_does_not_read_is_left(run):
-    """Its answers do not pile up in our memory."""
-
-    async def story() -> None:
-        async with served(Echo(), tcp_idle=timedelta(seconds=0.2)) as (serving, sockets):
-            stream = await Stream.to(sockets.address)
-            stream.reader._limit = 1  # type: ignore[attr-defined]  # the client's loop stops reading too
-            with contextlib.suppress(ConnectionError):
-                for _ in range(800):
-                    stream.send(bytes(60_000))
-                    await asyncio.wait_for(stream.writer.drain(), 2)
-            for _ in range(100):
-                if not serving._streams:
-                    break
-                await asyncio.sleep(0.05)
-            assert not serving._streams
-            stream.writer.transport.abort()
-
-    run(story)
-
-
-def test_more_connections_than_allowed_are_closed_at_once(run):
-    """Those before them are served on, and their places become free again."""
-
-    async def story() -> None:
-        async with served(Echo(), tcp_connections=2) as (_, sockets):
-            first, second = await Stream.to(sockets.address), await Stream.to(sockets.address)
-            third = await Stream.to(sockets.address)
-            assert await third.ended()
-            first.send(named("quick.example", 7))
-            assert (await first.receive()).header.id == 7
-            second.close()
-            await asyncio.sleep(0.1)
-            fourth = await Stream.to(sockets.address)
-            fourth.send(named("quick.example", 8))
-            assert (await fourth.receive()).header.id == 8
-            for stream in (first, third, fourth):
-                stream.close()
 
     run(story)
 

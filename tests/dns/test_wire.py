@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import pytest
 from dnslib import DNSLabel, DNSRecord
 from hypothesis import given
@@ -65,6 +67,11 @@ def test_what_is_accepted_dnslib_can_read_too(data):
     assert (other.q.qname.label, other.q.qtype, other.q.qclass) == (found.labels, found.qtype, found.qclass)
 
 
+def ladder(rungs: int) -> bytes:
+    """Return a message whose last two bytes are a name that leads back through `rungs` pointers."""
+    return bytes(13) + b"".join(struct.pack("!H", 0xC000 | 12 + max(0, 2 * rung - 1)) for rung in range(rungs))
+
+
 @pytest.mark.parametrize(("packet", "at"), [
     (b"\1a\xc0\x0c" + bytes(20), 0),  # forward
     (bytes(12) + b"\1a\xc0\x0c", 12),  # to itself
@@ -72,6 +79,7 @@ def test_what_is_accepted_dnslib_can_read_too(data):
     (bytes(12) + b"\1a", 12),
     (bytes(12) + b"\x41a\0", 12),
     (bytes(12) + b"\xc0\x0b\0", 12),
+    (ladder(wire.MAX_HOPS + 1), 12 + 2 * wire.MAX_HOPS + 1),
 ])  # fmt: skip
 def test_a_name_ends_within_the_message(packet, at):
     """Pointers go back and never in circles; unknown label types and missing ends are refused."""
@@ -85,3 +93,50 @@ def test_a_name_in_data_stays_in_its_record():
     record = wire.read_record(packet, 12)
     with pytest.raises(wire.Malformed):
         wire.read_target(packet, record)
+
+
+def test_a_name_that_is_long_through_its_pointers_is_too_long():
+    """255 bytes are the most, however they are spread."""
+    packet = bytes(12) + (b"\x3f" + bytes(63)) * 3 + b"\0" + b"\x3d" + bytes(61) + b"\xc0\x0c"
+    assert sum(map(len, wire.read_name(packet, 205)[0])) == 250
+    longer = packet[:205] + b"\x3e" + bytes(62) + b"\xc0\x0c"
+    with pytest.raises(wire.Malformed):
+        wire.read_name(longer, 205)
+
+
+@given(st.binary(min_size=12, max_size=200))
+def test_what_is_known_of_a_message_changes_no_name(packet):
+    """A name is the same whether it was met before or not; only a ladder might get further, at no cost."""
+    known = wire.Known()
+    for at in range(12, len(packet)):
+        try:
+            found = wire.read_name(packet, at)
+        except wire.Malformed:
+            continue
+        assert wire.read_name(packet, at, known) == wire.read_name(packet, at, known) == found
+
+
+def test_a_name_may_lead_through_some_pointers():
+    """Compression of compressed names is honest; a ladder, each rung of which costs time, is not."""
+    assert wire.read_name(ladder(wire.MAX_HOPS), 12 + 2 * wire.MAX_HOPS - 1) == ((), 13 + 2 * wire.MAX_HOPS)
+
+
+@pytest.mark.parametrize(("extra", "fine"), [(wire.MAX_EXTRA, True), (wire.MAX_EXTRA + 1, False)])
+def test_a_question_brings_little_else(extra, fine):
+    """What stands beside the question costs time to read, so its number has an end."""
+    packet = bytes(query("a.example", edns=None).pack())
+    packet = packet[:10] + struct.pack("!H", extra) + packet[12:] + (b"\0" + bytes(10)) * extra
+    try:
+        wire.read_query(packet)
+    except wire.Malformed:
+        assert not fine
+    else:
+        assert fine
+
+
+@given(st.binary(max_size=100), st.one_of(st.none(), st.integers(512, 65535)), st.booleans())
+def test_a_stranger_is_read_no_further_than_its_question(tail, edns, do):
+    """Header, question and an OPT record right behind it say all that a refusal needs; the rest may be anything."""
+    packet = bytes(query("a.example", edns=edns, do=do).pack())
+    assert wire.read_stranger(packet) == wire.read_query(packet)
+    assert wire.read_stranger(packet + tail).question == wire.read_query(packet).question

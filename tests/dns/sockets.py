@@ -1,0 +1,106 @@
+"""Sockets of a test: those that the supervisor would hand over, and clients that ask there."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+
+from dnslib import DNSRecord
+
+from filterproxy.dns.server import Serving, serve
+from filterproxy.settings.tables import Dns
+from tests.dns.fakes import Counts, query
+
+STRANGERS = "127.0.9."
+
+
+class Sockets:
+    """A UDP and a TCP socket on one port, as the supervisor hands them over."""
+
+    def __init__(self) -> None:
+        self.tcp = socket.create_server(("127.0.0.1", 0))
+        self.address = self.tcp.getsockname()
+        self.udp = socket.socket(type=socket.SOCK_DGRAM)
+        self.udp.bind(self.address)
+
+    def close(self) -> None:
+        self.tcp.close()
+        self.udp.close()
+
+
+@contextlib.asynccontextmanager
+async def served(resolver, **settings) -> AsyncIterator[tuple[Serving, Sockets]]:
+    sockets = Sockets()
+    serving = await serve(resolver, [sockets.udp], [sockets.tcp], Dns(**settings))
+    try:
+        yield serving, sockets
+    finally:
+        await serving.close(1)
+        sockets.close()
+
+
+async def over_udp(address, packet: bytes, wait: float = 2) -> bytes:
+    with socket.socket(type=socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sock:
+        sock.connect(address)
+        sock.send(packet)
+        return await asyncio.wait_for(asyncio.get_running_loop().sock_recv(sock, 65535), wait)
+
+
+class Stream:
+    """A TCP client."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    @classmethod
+    async def to(cls, address, client: str = "127.0.0.1") -> Stream:
+        return cls(*await asyncio.open_connection(*address, local_addr=(client, 0)))
+
+    def send(self, packet: bytes) -> None:
+        self.writer.write(len(packet).to_bytes(2) + packet)
+
+    async def receive(self) -> DNSRecord:
+        async with asyncio.timeout(5):
+            return DNSRecord.parse(await self.reader.readexactly(int.from_bytes(await self.reader.readexactly(2))))
+
+    async def ended(self) -> bool:
+        """Tell whether the other side has closed, within two seconds."""
+        try:
+            async with asyncio.timeout(2):
+                return await self.reader.read() == b""
+        except TimeoutError:
+            return False
+        except ConnectionError:
+            return True
+
+    def close(self) -> None:
+        self.writer.close()
+
+
+class Echo:
+    """Answers with the packet itself, `big` with 60,000 bytes, `slow` a moment later. Serves all but STRANGERS."""
+
+    def __init__(self) -> None:
+        self.count = Counts()
+        self.clients: list[tuple[str, bool]] = []
+        self.busy = self.most = 0
+
+    def sharer(self, client: str) -> str | None:
+        return None if client.startswith(STRANGERS) else client
+
+    async def answer(self, packet: bytes, client: str, tcp: bool = False) -> bytes | None:
+        self.clients.append((client, tcp))
+        self.busy += 1
+        self.most = max(self.most, self.busy)
+        if b"slow" in packet:
+            await asyncio.sleep(0.2)
+        self.busy -= 1
+        if b"big" in packet:
+            return bytes(60_000)
+        return None if b"silent" in packet else packet
+
+
+def named(name: str, ident: int = 1) -> bytes:
+    return bytes(query(name, ident=ident).pack())
