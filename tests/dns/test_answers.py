@@ -1,6 +1,9 @@
-"""Replies of our own making are whole messages, for every name that may be asked."""
+"""Replies of our own making are whole messages, for every name that may be asked, and for what is no question."""
 
 from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
 
 import pytest
 from dnslib import RCODE, DNSLabel, DNSRecord
@@ -9,7 +12,8 @@ from hypothesis import strategies as st
 
 from filterproxy.core.model import Action, DnsAnswer, Kind, Listing, Match, Scope, Verdict
 from filterproxy.dns import answers, wire
-from tests.dns.fakes import ede, opt, query
+from filterproxy.dns.cache import failure
+from tests.dns.fakes import CLIENT, bench, ede, opt, query
 
 ASCII_LABELS = st.lists(
     st.binary(min_size=1, max_size=62).map(lambda item: bytes(byte & 127 for byte in item)), max_size=4

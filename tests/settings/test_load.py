@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -86,3 +88,27 @@ def test_durations_are_written_as_people_write_them(text, seconds):
     """A number with a unit, or plain seconds."""
     assert load_text(f'[dns]\ntimeout = "{text}"').dns.timeout.total_seconds() == seconds
     assert load_text(f"[dns]\ntimeout = {seconds}").dns.timeout.total_seconds() == seconds
+
+
+@pytest.mark.parametrize(("listen", "upstream", "circle"), [
+    ("127.0.0.1:53", "127.0.0.1:53", True),
+    ("127.0.0.1:53", "127.0.0.1:5353", False),
+    ("127.0.0.1:53", "127.0.0.53:53", False),
+    ("0.0.0.0:53", "127.0.0.53:53", True),
+    ("0.0.0.0:53", "192.0.2.1:53", False),
+    ("[::]:53", "[::1]:53", True),
+    ("[::]:53", "127.0.0.1:53", False),
+    ("[::1]:53", "[0:0::1]:53", True),
+    ("127.0.0.1:53", "[::ffff:127.0.0.1]:53", True),
+    ("127.0.0.1:53", "0.0.0.0:53", True),
+    ("192.0.2.1:53", "0.0.0.0:53", False),
+])  # fmt: skip
+def test_the_resolver_is_not_its_own_upstream(listen, upstream, circle):
+    """A question that comes back to us would go round until nobody is answered."""
+    text = f'[dns]\nlisten = ["127.0.0.9:99", "{listen}"]\nupstreams = ["192.0.2.9:53", "{upstream}"]\n'
+    if circle:
+        with pytest.raises(ConfigError, match=r"dns\.upstreams: .*" + re.escape(upstream)):
+            load_text(text)
+        load_text(text + "enabled = false")
+    else:
+        load_text(text)
