@@ -40,6 +40,9 @@ soak: $(VENV)/.ready bench-data/blocked.urls ## Ten minutes of DNS and HTTP load
 lock: ## Resolve the dependencies anew (needs uv)
 	@command -v uv >/dev/null || { echo 'make lock needs uv; no other command does.' >&2; exit 1; }
 	uv pip compile -q --generate-hashes --no-header --no-annotate --universal --python-version 3.13 --group dev pyproject.toml -o requirements.lock
+	uv pip compile -q --generate-hashes --no-header --no-annotate --universal --python-version 3.13 -c requirements.lock pyproject.toml -o requirements-runtime.lock
+	uv pip compile -q --generate-hashes --no-header --no-annotate --universal --python-version 3.13 -c requirements.lock --excludes docker/without-inspection.txt pyproject.toml -o requirements-without-inspection.lock
+	echo 'hatchling>=1.27' | uv pip compile -q --generate-hashes --no-header --no-annotate --universal --python-version 3.13 -c requirements.lock - -o docker/build.lock
 
 bench-data/blocked.urls: benchmarks/make_data.py | $(VENV)/.ready
 	@$(BIN)/python -m benchmarks.make_data bench-data

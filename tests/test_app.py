@@ -30,6 +30,14 @@ def config(tmp_path):
     return path
 
 
+def test_an_inspector_without_mitmproxy_is_one_line(config, monkeypatch):
+    """The image without it says which key to set, before anything is bound or written."""
+    monkeypatch.setattr(app, "find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"^inspection\.enabled: mitmproxy is not installed here"):
+        app.run(load(config))
+    assert not (config.parent / "state").exists()
+
+
 def test_without_a_running_product_the_settings_are_judged_by(config):
     """`check` answers what these settings would put in force, and writes nothing."""
     policy = app.policy_in_force(load(config))

@@ -154,6 +154,15 @@ def test_doctor_finds_it_well(product: Product) -> None:
     assert found.returncode == (1 if os.geteuid() == 0 else 0)
 
 
+def test_a_health_check_is_content_with_warnings(product: Product) -> None:
+    """`doctor --quick` ends with 0 unless something fails: a container that is only warned of is not unhealthy."""
+    command = [sys.executable, "-m", "filterproxy", "doctor", "--quick", "-c", str(product.config)]
+    assert subprocess.run(command, capture_output=True, cwd=ROOT, timeout=60, check=False).returncode == 0
+    product.config.with_name("away.toml").write_text(product.config.read_text().replace("/state", "/away"))
+    command[-1] = str(product.config.with_name("away.toml"))
+    assert subprocess.run(command, capture_output=True, cwd=ROOT, timeout=60, check=False).returncode == 1
+
+
 def test_top_prints_once(product: Product) -> None:
     """Processes and counts, as a table, and no address."""
     command = [sys.executable, "-m", "filterproxy", "top", "--once", "-c", str(product.config)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from filterproxy.dns.crowd import MANY
 from filterproxy.runtime.status import Once, one_client
 
 
-def supervisor(age: float, questions: int, clients: list[str]) -> SimpleNamespace:
+def supervisor(age: float, questions: int, clients: list[str]) -> Any:
     counts = SimpleNamespace(events={"dns_queries": questions})
     children = [SimpleNamespace(role="edge", clients=seen) for seen in clients]
     return SimpleNamespace(

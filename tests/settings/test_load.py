@@ -27,6 +27,12 @@ def test_an_empty_file_is_a_configuration():
         ('[dns]\nlisten = ["53"]', "dns.listen.0", "ADDRESS:PORT"),
         ('[dns]\nlisten = ["::1:53"]', "dns.listen.0", "ADDRESS:PORT"),
         ('[dns]\nclients = ["home"]', "dns.clients.0", "a network such as"),
+        ('[dns]\nclients = ["0.0.0.0/0"]', "dns.clients", "would serve the Internet"),
+        ('[dns]\nclients = ["0.0.0.0/1", "128.0.0.0/1"]', "dns.clients", "would serve the Internet"),
+        ('[dns]\nclients = ["10.0.0.0/8", "64.0.0.0/7"]', "dns.clients", "64.0.0.0/7 would serve the Internet"),
+        ('[dns]\nclients = ["2000::/3"]', "dns.clients", "would serve the Internet"),
+        ('[gateway]\nclients = ["::/0"]', "gateway.clients", "would serve the Internet"),
+        ("[portal]\ncaptive_api = true", "portal", "captive_api needs an https url"),
         ('[dns]\ntimeout = "soon"', "dns.timeout", "a duration such as"),
         ("[dns]\ntimeout = true", "dns.timeout", "a duration such as"),
         ("[dns]\nblock_ttl = 3600", "dns.block_ttl", "less than or equal to 60"),
@@ -50,6 +56,12 @@ def test_a_mistake_is_named_with_its_key_in_one_line(text, key, reason):
     assert message.startswith(key)
     assert reason in message
     assert "\n" not in message
+
+
+@pytest.mark.parametrize("network", ["10.0.0.0/8", "198.51.100.0/24", "64.0.0.0/8", "fc00::/7", "2001::/20"])
+def test_the_networks_of_an_operator_are_served(network):
+    """What one operator's customers may have, private or public, is no Internet."""
+    assert load_text(f'[dns]\nclients = ["{network}"]').dns.clients == (network,)
 
 
 @given(st.text(max_size=300))
