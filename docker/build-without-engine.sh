@@ -13,7 +13,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 target=${1:-full}
 tag=${2:-filterproxy:$target}
 home=${FILTERPROXY_CONTAINERS:-/var/tmp/filterproxy-containers}
-mirror=${FILTERPROXY_DEBIAN_MIRROR:-http://deb.debian.org/debian}
+mirror=${FILTERPROXY_DEBIAN_MIRROR:-} # empty: the one that debootstrap knows by itself
 
 # shellcheck source=docker/containers-env.sh
 . "$here/containers-env.sh" "$home"
@@ -29,7 +29,7 @@ fi
 base() {
   local root=$home/debian
   rm -rf -- "$root"
-  debootstrap --variant=minbase trixie "$root" "$mirror" >"$home/debootstrap.log" 2>&1 ||
+  debootstrap --variant=minbase trixie "$root" ${mirror:+"$mirror"} >"$home/debootstrap.log" 2>&1 ||
     { tail -5 "$home/debootstrap.log" >&2; return 1; }
   # What the published slim image leaves out as well.
   rm -rf "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/* "$root"/var/log/*
