@@ -118,6 +118,9 @@ def policy_in_force(settings: Settings) -> Policy:
     if client.runs(state):
         data, buffers, key = client.bundle(state)
         manifest = publish.Manifest.from_dict(data)
+        if {status.list_id for status in manifest.statuses} != {table.id for table in settings.lists}:
+            # A relative state folder is that of the working directory: another configuration may run there.
+            raise ConfigError(f"runtime.state: what runs on {state} has other lists than this file")
         segments = [Segment.from_buffer(buffers[part.file]) for part in manifest.parts]
         return publish.policy_of(settings, segments, key, manifest.generation, manifest.loaded())
     from filterproxy.lists.refresh import compile_all

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import typer
+from typer.exceptions import Abort, TyperException
 
 from filterproxy.errors import FilterproxyError
 
@@ -53,8 +54,13 @@ def main() -> None:
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     _open_standard_streams()
     try:
-        app()()
+        code = app()(standalone_mode=False)
         sys.stdout.flush()
+    except TyperException as exc:
+        said = exc.format_message()
+        _end(f"{said} See --help." if said else "")  # without a message the help was printed
+    except Abort:
+        _end("ended")
     except FilterproxyError as exc:
         _end(str(exc))
     except OSError as exc:
@@ -62,6 +68,8 @@ def main() -> None:
     except Exception as exc:  # noqa: BLE001 - what is our fault must not read as "something is blocked", which is 1
         place = traceback.extract_tb(exc.__traceback__)[-1]
         _end(f"internal error: {type(exc).__name__} in {Path(place.filename).name}, line {place.lineno}")
+    if code:
+        sys.exit(code)
 
 
 def _open_standard_streams() -> None:
@@ -78,5 +86,6 @@ def _end(said: str) -> NoReturn:
     with suppress(OSError):
         sys.stdout.flush()
     with suppress(OSError):
-        print(f"filterproxy: {said}", file=sys.stderr, flush=True)
+        if said:
+            print(f"filterproxy: {said}", file=sys.stderr, flush=True)
     os._exit(2)

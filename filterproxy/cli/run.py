@@ -47,12 +47,13 @@ def _hints(settings: Settings) -> str:
     from filterproxy.settings.base import split_address
 
     lines = ["", "filterproxy is ready. Try:", ""]
-    if settings.dns.enabled and settings.dns.listen:
+    samples = {item.id for item in settings.lists} >= {"sample-urls", "sample-court", "sample-domains"}
+    if settings.dns.enabled and settings.dns.listen and samples:
         host, port = split_address(settings.dns.listen[0])
         lines.append(
             f"  dig @{host} -p {port} trap.example            a listed domain: NXDOMAIN, with the reason (EDE)"
         )
-    if settings.gateway.enabled and settings.inspection.enabled:
+    if settings.gateway.enabled and settings.inspection.enabled and samples:
         proxy = f"curl -x http://{settings.gateway.listen}"
         lines.append(f"  {proxy} -i http://pictures.example/albums/2041/page1.html   a listed page: the notice")
         lines.append(f"  {proxy} -i http://ordered.test/   what a court ordered: 451")

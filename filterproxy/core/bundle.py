@@ -46,6 +46,8 @@ class Shares:
     terms: int = 0
     exceptions: int = 0
     bad_lines: int = 0
+    unended: int = 0
+    """1 where the source's last line has no end: it may have been cut short."""
 
     @property
     def entries(self) -> int:

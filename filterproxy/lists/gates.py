@@ -12,7 +12,7 @@ GROWTH = 10
 """A list may not become this many times larger at once."""
 MANY_BAD_LINES = 10_000
 """So many bad lines, more than there are entries, end the reading."""
-REMAINS = 0.6
+REMAINS = 0.75
 """The share of a list that must remain at once; less looks cut short."""
 
 
@@ -42,6 +42,8 @@ def check(new: Shares, previous: Shares | None) -> None:
         raise SourceError("no entry in it")
     if new.bad_lines > 10 and new.bad_lines > new.entries:
         raise SourceError(f"not a list of this format: {new.bad_lines} bad lines beside {new.entries} entries")
+    if previous is not None and new.unended > previous.unended and new.entries < previous.entries:
+        raise SourceError(f"its last line has no end, and {previous.entries - new.entries} entries are gone: cut short")
     if previous is None or max(new.entries, previous.entries) < SMALL:
         return
     if new.entries >= GROWTH * previous.entries:

@@ -32,8 +32,10 @@ def compile_list(table: List, key: bytes, now: datetime, previous: Shares | None
     """Return a list's segment from its source. Raises SourceError where it cannot be read or a gate refuses it."""
     listing = table.listing
     options = Options(listing.root_is_site, table.subdomains, listing.confidential)
-    said = PARSERS[table.format](sources.lines(Path(table.source)), options)
+    source = sources.Source(Path(table.source))
+    said = PARSERS[table.format](source.lines(), options)
     compiled = compile_segment(f"list:{table.id}", _watched(table, said), key, listing, loaded_at=now)
+    compiled.header["shares"]["unended"] = int(not source.ended)
     gates.check(compiled.shares, previous)
     return compiled
 

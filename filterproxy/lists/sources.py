@@ -15,6 +15,22 @@ MAX_BYTES = 2 * 1024**3
 """Bytes of a source at most."""
 
 
+class Source:
+    """A file that is read once, line by line."""
+
+    def __init__(self, path: Path) -> None:
+        """Nothing is read yet."""
+        self._path = path
+        self.ended = True
+        """Whether the last line that was read has its end: without, the file may have been cut short."""
+
+    def lines(self) -> Iterator[bytes]:
+        """Yield the lines. Raises SourceError."""
+        for line in lines(self._path):
+            self.ended = line.endswith(b"\n") or len(line) > MAX_LINE
+            yield line
+
+
 def lines(path: Path) -> Iterator[bytes]:
     """Yield the lines of a file, each cut at one byte over MAX_LINE. Raises SourceError; the path is no secret."""
     try:

@@ -110,6 +110,8 @@ def carry_out(
     state = _STEPS.get(decision.outcome)
     if state is None:
         raise MoveError(f"decide one of: {', '.join(_STEPS)}")
+    if state is State.REJECTED and not decision.answer:
+        raise MoveError("say why with --reason: the person reads it")
     appeal = store.appeal(decision.receipt)
     if appeal is None:
         raise MoveError("there is no appeal with this receipt number")

@@ -3,6 +3,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 from filterproxy import __version__
 
 
@@ -35,3 +37,13 @@ def test_a_reader_that_goes_away_ends_us_quietly():
     command = f"yes h.example/a | {sys.executable} -m filterproxy canonicalize - | head -1"
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60, check=False)
     assert (done.stdout, done.stderr) == ("http://h.example/a\n", "")
+
+
+@pytest.mark.parametrize(
+    "args", [["unheard-of"], ["check"], ["check", "x", "--unheard-of"], ["check", "-c", "nowhere.toml", "x"]]
+)
+def test_a_mistake_is_one_line(run, args):
+    """What is wrong stands in one line on standard error, exit 2, and nothing on standard output."""
+    done = run(*args)
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
+    assert "internal" not in done.stderr

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -73,6 +74,16 @@ def test_a_refused_list_leaves_the_last_one_in_force(house, content, caplog):
     assert "refused" in caplog.text
     assert blocked(stored(house), "b7.example")
     assert known.refresh(house.lists[:1], NOW).statuses[0].refused == 2
+
+
+def test_a_file_that_lost_its_end_is_refused(house):
+    """A cut in the middle of a name would block a stranger: `example.co` for `example.com`."""
+    known = refresher(house)
+    known.refresh(house.lists, NOW)
+    path = Path(house.lists[0].source)
+    path.write_bytes(path.read_bytes()[:-40])
+    status = known.refresh(house.lists[:1], NOW).statuses[0]
+    assert (status.state, "cut short" in status.reason) == ("refused", True)
 
 
 def test_a_person_may_accept_what_a_gate_compares(house):

@@ -160,7 +160,7 @@ def test_a_grant_that_failed_half_way_ends_with_another_decision(world, outcome)
         carry_out(Decision(receipt, "grant", "ada"), world.store, world.policy, refuse, NOW)
     world.put_in_force()  # as the librarian does by itself once there is room again
     assert not world.blocked("n.example")
-    world.decide(receipt, outcome, by="grace")
+    world.decide(receipt, outcome, by="grace", answer="No.")
     assert world.blocked("n.example")
     assert world.store.overrides(NOW) == []
 
@@ -250,3 +250,11 @@ def test_no_entry_is_wider_than_the_subject():
     assert listing.https is Https.BLOCK_HOST
     assert subject_of("not a host") is None
     assert subject_of("http://[/") is None
+
+
+def test_nobody_is_turned_away_without_a_word(world):
+    """A rejection says why, for the person reads it."""
+    receipt = world.file("n.example")
+    with pytest.raises(MoveError, match="--reason"):
+        world.decide(receipt, "reject")
+    assert world.store.appeal(receipt).state == "received"
