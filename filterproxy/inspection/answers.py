@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from mitmproxy import http
-from mitmproxy.net.http import http1
 
 from filterproxy.notice.render import Answer, Notices
 
@@ -39,12 +38,9 @@ class Answers:
         """Return a short page for a target that may not be reached."""
         return response(self._notices.refused(403, _CLOSED_TARGET, languages=_languages(flow), head=_is_head(flow)))
 
-    def last_page(self, status: int) -> bytes:
-        """Return a short page as the last bytes of an HTTP/1.1 connection."""
-        page = response(self._notices.refused(status))
-        page.headers["Connection"] = "close"
-        last: bytes = http1.assemble_response(page)
-        return last
+    def error_page(self, status: int, *, head: bool = False) -> http.Response:
+        """Return a short page in the place of mitmproxy's own, where there may be no request to ask."""
+        return response(self._notices.refused(status, head=head))
 
 
 def response(answer: Answer) -> http.Response:

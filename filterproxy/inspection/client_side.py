@@ -6,10 +6,11 @@ the whole body of a request that was answered long ago.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
+from mitmproxy import http
 from mitmproxy.connection import ConnectionState
+from mitmproxy.net.http import http1
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers.http import HttpLayer
@@ -23,8 +24,12 @@ from .guard import TARGET_REFUSED
 MAX_HEAD: Final = 65_536
 """Bytes of a request head at most, give or take one read."""
 
-type Page = Callable[[int], bytes]
-"""Returns a whole HTTP/1.1 response with that status, after which the connection is closed."""
+
+class Page(Protocol):
+    """Makes our own page for an error."""
+
+    def __call__(self, status: int, *, head: bool = False) -> http.Response:
+        """Return a response with that status, without a body where it answers a HEAD."""
 
 
 def sober(http_layer: HttpLayer, page: Page) -> None:
@@ -65,9 +70,9 @@ class SoberHttp1(_Sober, Http1Server):
 
     def send(self, event: HttpEvent) -> layer.CommandGenerator[None]:
         if isinstance(event, ResponseProtocolError) and self.response is None:
-            status = 403 if event.message else event.code.http_status_code()
+            status = _status(event)
             if status is not None and self.conn.state & ConnectionState.CAN_WRITE:
-                yield commands.SendData(self.conn, self._page(status))
+                yield commands.SendData(self.conn, self._last_page(status))
             yield commands.CloseConnection(self.conn)
         else:
             yield from super().send(event)
@@ -77,9 +82,9 @@ class SoberHttp1(_Sober, Http1Server):
             self.buf.maybe_extract_at_most(2)
         for command in super().read_headers(event):
             # All that is sent from here is mitmproxy's 400, which quotes the request line.
-            yield commands.SendData(self.conn, self._page(400)) if isinstance(command, commands.SendData) else command
+            yield commands.SendData(self.conn, self._last_page(400)) if isinstance(command, commands.SendData) else command
         if self.state == self.read_headers and len(self.buf) > MAX_HEAD:
-            yield commands.SendData(self.conn, self._page(431))
+            yield commands.SendData(self.conn, self._last_page(431))
             yield commands.CloseConnection(self.conn)
             self.state = self.done
 
@@ -91,6 +96,13 @@ class SoberHttp1(_Sober, Http1Server):
             yield ReceiveHttp(RequestProtocolError(self.stream_id, "", ErrorCode.GENERIC_CLIENT_ERROR))
             self.state = self.done
 
+    def _last_page(self, status: int) -> bytes:
+        """Return a short page as the last bytes of the connection."""
+        page = self._page(status)
+        page.headers["Connection"] = "close"
+        last: bytes = http1.assemble_response(page)
+        return last
+
 
 class SoberHttp2(_Sober, Http2Server):
     """HTTP/2 towards the client. Its heads are bounded by h2."""
@@ -98,6 +110,30 @@ class SoberHttp2(_Sober, Http2Server):
     def __init__(self, context: Context, http_layer: HttpLayer, page: Page) -> None:
         super().__init__(context)
         self._http_layer, self._page = http_layer, page
+
+    def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+        status = _status(event) if isinstance(event, ResponseProtocolError) else None
+        if status is None or not isinstance(event, ResponseProtocolError) or not self._is_unanswered(event.stream_id):
+            yield from super()._handle_event(event)
+            return
+        stream = self._http_layer.streams.get(event.stream_id)
+        page = self._page(status, head=stream is not None and stream.flow.request.method == "HEAD")
+        fields = [(name.lower(), value) for name, value in page.headers.fields]
+        self.h2_conn.send_headers(event.stream_id, [(b":status", b"%d" % status), *fields], end_stream=not page.content)
+        if page.content:
+            self.h2_conn.send_data(event.stream_id, page.content, end_stream=True)
+        yield commands.SendData(self.conn, self.h2_conn.data_to_send())
+
+    def _is_unanswered(self, stream_id: int) -> bool:
+        """Tell whether a stream still waits for the head of a response; else all that is left is to reset it."""
+        stream = self.h2_conn.streams.get(stream_id)
+        return self.is_open_for_us(stream_id) and stream is not None and not stream.state_machine.headers_sent
+
+
+def _status(event: ResponseProtocolError) -> int | None:
+    """Return the status that an error is told with, None where there is none."""
+    status: int | None = event.code.http_status_code()
+    return 403 if event.message else status
 
 
 def _without_message(event: ResponseProtocolError) -> ResponseProtocolError:

@@ -103,10 +103,20 @@ class HttpFilter(Guarded):
             if shut or not self._targets.allows_host(host, port, client.address):
                 return self._answers.closed_target(flow)
         request.data.host = bare(host)  # what was judged is what will be dialled
-        refusal = await self._unresolved(flow)
+        refusal = None if self._will_open(client, host, port) else await self._unresolved(flow)
         if refusal is None:
             self._tunnels[flow.client_conn.id] = Tunnel(host, port)
         return refusal
+
+    def _will_open(self, client: Client, host: str, port: int) -> bool:
+        """Tell whether TLS to this host will be opened, whatever server name it gives.
+
+        A request inside can be answered then: a listed page gets its notice on a name that leads nowhere too. The
+        Host field of the CONNECT says nothing here, for it is not asked when the TLS comes.
+        """
+        if self._targets.is_own(host, port):
+            return False
+        return passthrough.opens(self._tls, client.connection((host,)).verdict)
 
     async def _unresolved(self, flow: http.HTTPFlow) -> http.Response | None:
         """Say now what could only be said by hanging up once the tunnel stands."""
@@ -125,7 +135,7 @@ class HttpFilter(Guarded):
         """Let nothing but HTTP and TLS follow, and HTTP with our side towards the client."""
         chosen = nextlayer.layer
         if isinstance(chosen, layers.HttpLayer):
-            sober(chosen, self._answers.last_page)
+            sober(chosen, self._answers.error_page)
         elif chosen is not None and not isinstance(chosen, layers.modes.HttpProxy | layers.ServerTLSLayer):
             # Also a ClientTLSLayer by itself: TLS to the proxy's own port.
             nextlayer.layer = guard.Closed(nextlayer.context)
