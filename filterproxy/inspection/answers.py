@@ -40,7 +40,8 @@ class Answers:
 
     def error_page(self, status: int, *, head: bool = False) -> http.Response:
         """Return a short page in the place of mitmproxy's own, where there may be no request to ask."""
-        return response(self._notices.refused(status, head=head))
+        reason = _CLOSED_TARGET if status == 403 else ""  # who is not served is answered before
+        return response(self._notices.refused(status, reason, head=head))
 
 
 def response(answer: Answer) -> http.Response:

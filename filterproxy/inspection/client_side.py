@@ -82,7 +82,11 @@ class SoberHttp1(_Sober, Http1Server):
             self.buf.maybe_extract_at_most(2)
         for command in super().read_headers(event):
             # All that is sent from here is mitmproxy's 400, which quotes the request line.
-            yield commands.SendData(self.conn, self._last_page(400)) if isinstance(command, commands.SendData) else command
+            yield (
+                commands.SendData(self.conn, self._last_page(400))
+                if isinstance(command, commands.SendData)
+                else command
+            )
         if self.state == self.read_headers and len(self.buf) > MAX_HEAD:
             yield commands.SendData(self.conn, self._last_page(431))
             yield commands.CloseConnection(self.conn)
@@ -112,16 +116,19 @@ class SoberHttp2(_Sober, Http2Server):
         self._http_layer, self._page = http_layer, page
 
     def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
-        status = _status(event) if isinstance(event, ResponseProtocolError) else None
-        if status is None or not isinstance(event, ResponseProtocolError) or not self._is_unanswered(event.stream_id):
+        status = _status(_without_message(event)) if isinstance(event, ResponseProtocolError) else None
+        if isinstance(event, ResponseProtocolError) and status is not None and self._is_unanswered(event.stream_id):
+            yield from self._send_page(event.stream_id, status)
+        else:
             yield from super()._handle_event(event)
-            return
-        stream = self._http_layer.streams.get(event.stream_id)
+
+    def _send_page(self, stream_id: int, status: int) -> layer.CommandGenerator[None]:
+        stream = self._http_layer.streams.get(stream_id)
         page = self._page(status, head=stream is not None and stream.flow.request.method == "HEAD")
-        fields = [(name.lower(), value) for name, value in page.headers.fields]
-        self.h2_conn.send_headers(event.stream_id, [(b":status", b"%d" % status), *fields], end_stream=not page.content)
+        fields = [(b":status", b"%d" % status), *((name.lower(), value) for name, value in page.headers.fields)]
+        self.h2_conn.send_headers(stream_id, fields, end_stream=not page.content)
         if page.content:
-            self.h2_conn.send_data(event.stream_id, page.content, end_stream=True)
+            self.h2_conn.send_data(stream_id, page.content, end_stream=True)
         yield commands.SendData(self.conn, self.h2_conn.data_to_send())
 
     def _is_unanswered(self, stream_id: int) -> bool:

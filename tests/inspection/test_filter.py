@@ -10,6 +10,21 @@ from tests.inspection.world import world as started
 from tests.policies import build, table
 
 
+def is_our_page(reply, status):
+    """Tell whether this is a page of ours with that status, and nothing of mitmproxy's."""
+    named = {name: reply.headers.get(name) for name in ("server", "cache-control", "content-type")}
+    ours = {"server": None, "cache-control": "no-store", "content-type": "text/html; charset=utf-8"}
+    return (reply.status, named) == (status, ours) and "default-src" in reply.headers["content-security-policy"]
+
+
+async def asked_over(wire, alpn, host, method="GET"):
+    """Ask for the root over either HTTP."""
+    if alpn == "h2":
+        return await wire.http2_reply(host, "/", method=method)
+    await wire.send(f"{method} / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+    return await wire.reply()
+
+
 async def test_an_allowed_page_passes_and_a_listed_one_on_the_same_host_does_not(world):
     """The full URL decides, not the host."""
     allowed, listed = await world.get("http://pages.example:PORT/"), await world.get("http://pages.example:PORT/listed")
@@ -466,6 +481,60 @@ async def test_an_origin_with_a_foreign_certificate_is_not_trusted(tmp_path, fre
         async with await world.tls("pages.example") as wire:
             await wire.send(f"GET / HTTP/1.1\r\nHost: pages.example:{world.origin.tls_port}\r\n\r\n".encode())
             assert (await wire.reply()).status == 502
+        assert world.origin.heads == []
+
+
+@pytest.mark.parametrize("tls", ["listed", "all"])
+async def test_a_listed_page_gets_its_notice_on_a_name_that_leads_nowhere(tmp_path, free_port, tls):
+    """A tunnel that will be opened is not held up by the name: what is asked for inside is answered there."""
+    policy = build({table("gone", "urls", https="inspect", basis="law", mandatory=True): ["gone.example/listed"]})
+    async with (
+        started(tmp_path, free_port, policy=policy, inspection={"tls": tls}) as world,
+        await world.tls("gone.example") as wire,
+    ):
+        host = f"gone.example:{world.origin.tls_port}"
+        await wire.send(f"GET /listed HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+        listed = await wire.reply()
+        await wire.send(f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+        other = await wire.reply()
+    assert (listed.status, 'rel="blocked-by"' in listed.headers["link"]) == (451, True)
+    assert is_our_page(other, 502)
+
+
+async def test_a_name_that_leads_nowhere_is_told_at_connect_where_nothing_is_opened(world):
+    """Whatever the Host field of the CONNECT names: the TLS will be judged without it."""
+    name = f"nowhere.example:{world.origin.tls_port}"
+    reply = await world.raw(f"CONNECT {name} HTTP/1.1\r\nHost: pages.example\r\n\r\n".encode())
+    assert reply.status == 502
+
+
+async def test_all_opened_tells_inside_what_may_not_be_reached(tmp_path, free_port):
+    """A name with an inner address is resolved for the first request only, and refused as ever."""
+    inner = {"ok.example": "10.0.0.1"}
+    async with started(tmp_path, free_port, inspection={"tls": "all"}, answers=inner) as world:
+        for alpn in ("http/1.1", "h2"):
+            async with await world.tls("ok.example", alpn=alpn) as wire:
+                reply = await asked_over(wire, alpn, f"ok.example:{world.origin.tls_port}")
+            assert is_our_page(reply, 403)
+            assert b"does not connect to this address" in reply.body
+        assert world.origin.connections == 0
+
+
+@pytest.mark.parametrize("alpn", ["http/1.1", "h2"])
+@pytest.mark.parametrize("broken", ["untrusted", "closed", "unknown"])
+async def test_an_origin_that_fails_inside_tls_gets_our_page(tmp_path, free_port, alpn, broken):
+    """Mitmproxy's own page may be kept, names its version, and tells what the certificate says."""
+    inspection = {"tls": "all", **({"upstream_ca": None} if broken == "untrusted" else {})}
+    async with started(tmp_path, free_port, inspection=inspection) as world:
+        if broken == "closed":
+            world.origin.stop_tls()
+        name = "nowhere.example" if broken == "unknown" else "ok.example"
+        for method in ("GET", "HEAD") if alpn == "h2" else ("GET",):
+            async with await world.tls(name, alpn=alpn) as wire:
+                reply = await asked_over(wire, alpn, f"{name}:{world.origin.tls_port}", method)
+            assert is_our_page(reply, 502)
+            assert (reply.body == b"") is (method == "HEAD")
+            assert name.encode() not in reply.raw + reply.body
         assert world.origin.heads == []
 
 

@@ -105,6 +105,10 @@ class Origin:
         """The request lines."""
         return [head.split(b"\r\n", 1)[0].decode("latin-1") for head in self.heads]
 
+    def stop_tls(self) -> None:
+        """Listen no more on `tls_port`."""
+        self._tls.close()
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
@@ -278,19 +282,31 @@ class Wire:
 
     async def http2(self, authority: str, path: str, *fields: tuple[str, str], scheme: str = "https") -> int:
         """Ask over HTTP/2 and return the status, 0 where the stream or connection is ended without one."""
+        return (await self.http2_reply(authority, path, *fields, scheme=scheme)).status
+
+    async def http2_reply(
+        self, authority: str, path: str, *fields: tuple[str, str], scheme: str = "https", method: str = "GET"
+    ) -> Reply:
+        """Ask over HTTP/2, as the first request of a connection, and return the whole response."""
         config = h2.config.H2Configuration(header_encoding="utf-8", validate_outbound_headers=False)
         client = h2.connection.H2Connection(config)
         client.initiate_connection()
-        pseudo = [(":method", "GET"), (":scheme", scheme), (":authority", authority), (":path", path)]
+        pseudo = [(":method", method), (":scheme", scheme), (":authority", authority), (":path", path)]
         client.send_headers(1, [*pseudo, *fields], end_stream=True)
         await self.send(client.data_to_send())
+        headers: dict[str, str] = {}
+        body = b""
         while data := await asyncio.wait_for(self.reader.read(65536), 10):
             for event in client.receive_data(data):
                 if isinstance(event, h2.events.ResponseReceived):
-                    return int(next(value for name, value in event.headers or () if str(name) == ":status"))
+                    headers = {str(name): str(value) for name, value in event.headers or ()}
+                if isinstance(event, h2.events.DataReceived):
+                    body += event.data or b""
+                if isinstance(event, h2.events.StreamEnded):
+                    return Reply(int(headers[":status"]), headers, body)
                 if isinstance(event, h2.events.StreamReset | h2.events.ConnectionTerminated):
-                    return 0
-        return 0
+                    return Reply(0, {}, b"")
+        return Reply(0, {}, b"")
 
 
 def _fields(head: bytes) -> dict[str, str]:
