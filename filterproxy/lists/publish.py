@@ -127,8 +127,9 @@ def save(folder: Path, manifest: Manifest) -> None:
     """Put the manifest in force on disk, then remove segments that it does not name. Raises OSError."""
     _write(folder / MANIFEST, json.dumps(manifest.as_dict(), indent=1).encode())
     named = {part.file for part in manifest.parts}
-    for path in folder.glob("*.seg"):
-        if path.name not in named:
+    for path in folder.iterdir():
+        # What is hidden was being written by a process that ended in the middle; one writes at a time.
+        if path.name.startswith(".") or (path.suffix == ".seg" and path.name not in named):
             path.unlink(missing_ok=True)
 
 

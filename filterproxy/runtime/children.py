@@ -44,6 +44,8 @@ class Child:
         self.started_at = 0.0
         """Unix time; 0 while down."""
         self.ready = False
+        self.ending = False
+        """It was told to end: what it leaves undone is no fault."""
         self.generation = -1
         """The bundle it has adopted; -1 for none."""
         self.held: set[str] = set()
@@ -59,30 +61,51 @@ class Child:
         handle: Callable[[Child, str, Body, list[int]], Awaitable[Body | None]],
         begun: Callable[[Child], Awaitable[None]],
     ) -> None:
-        """Start one process, have it set up, call `begun`, and return when it has ended."""
+        """Start one process, have it set up, call `begun`, and return when it has ended, however far that came."""
         ours, theirs = pair()
         process = await self._spawn(theirs)
         theirs.close()
         self.pid, self.started_at, self.last_beat = process.pid, time.time(), time.monotonic()
         self.channel = channel = Channel(ours, lambda kind, body, fds: handle(self, kind, body, fds))
         event(_log, logging.INFO, "process_started", name=self.name, pid=process.pid)
+        if self.ending:  # told so while it was being started
+            self.end()
+        beginning = asyncio.create_task(self._begin(channel, setup, sockets, begun))
         try:
-            names = [use for use, _ in sockets]
-            fds = [self._memory, *(sock.fileno() for _, sock in sockets)]
+            code = await process.wait()
+        finally:
+            beginning.cancel()
+            (result,) = await asyncio.gather(beginning, return_exceptions=True)
+            channel.close()
+            self.channel, self.pid, self.started_at, self.ready, self.generation = None, None, 0.0, False, -1
+            self.clients = NOBODY
+            self.held.clear()
+        well = code == 0 or (self.ending and code == -signal.SIGTERM)  # so it ends before it has begun anything
+        event(_log, logging.INFO if well else logging.WARNING, "process_ended", name=self.name, code=code)
+        if isinstance(result, Exception):
+            raise result
+
+    async def _begin(
+        self,
+        channel: Channel,
+        setup: Body,
+        sockets: Sequence[tuple[str, socket.socket]],
+        begun: Callable[[Child], Awaitable[None]],
+    ) -> None:
+        names = [use for use, _ in sockets]
+        fds = [self._memory, *(sock.fileno() for _, sock in sockets)]
+        try:
             await channel.ask("setup", {**setup, "name": self.name, "sockets": names}, fds, timeout=_SET_UP)
             await begun(self)
         except ChannelError as exc:
-            event(_log, logging.ERROR, "process_not_set_up", name=self.name, reason=str(exc))
-            self.signal(signal.SIGKILL)
-        finally:
-            try:
-                code = await process.wait()
-            finally:
-                channel.close()
-                self.channel, self.pid, self.started_at, self.ready, self.generation = None, None, 0.0, False, -1
-                self.clients = NOBODY
-                self.held.clear()
-        event(_log, logging.WARNING if code else logging.INFO, "process_ended", name=self.name, code=code)
+            if not self.ending:
+                event(_log, logging.ERROR, "process_not_set_up", name=self.name, reason=str(exc))
+                self.signal(signal.SIGKILL)
+
+    def end(self) -> None:
+        """Tell it to finish what it has begun and end."""
+        self.ending = True
+        self.signal(signal.SIGTERM)
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal, if there is a process."""

@@ -165,6 +165,8 @@ class Supervisor:
         try:
             answer = await channel.ask("adopt", body, [self.segments.fd(file) for file in files], timeout=_ADOPT)
         except ChannelError as exc:
+            if child.ending:
+                return False
             event(_log, logging.ERROR, "bundle_not_adopted", name=child.name, reason=str(exc))
             if child.channel is channel:  # else it has ended, and its replacement is not to blame
                 child.signal(signal.SIGKILL)
@@ -220,7 +222,7 @@ class Supervisor:
 
     async def _drain(self, keepers: list[asyncio.Task[None]]) -> None:
         for child in self.children:
-            child.signal(signal.SIGTERM)
+            child.end()
         _, late = await asyncio.wait(keepers, timeout=self.settings.runtime.drain.total_seconds() + _GRACE)
         if late:
             for child in self.children:

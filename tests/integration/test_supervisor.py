@@ -202,6 +202,31 @@ def test_sigterm_drains_and_leaves_nothing_behind(tmp_path: Path) -> None:
             product.kill()
 
 
+@pytest.mark.parametrize("role", ["edge", "inspect", "run"])
+def test_it_ends_at_once_while_it_waits_for_its_first_bundle(tmp_path: Path, role: str) -> None:
+    """Nothing was begun that could be drained: no wait for the bundle or the list being read, and nothing amiss."""
+    product = Product(tmp_path)
+    if role == "run":
+        (tmp_path / "d.domains").write_text("".join(f"a{number}.example\n" for number in range(2_000_000)))
+    command = [sys.executable, "-m", "filterproxy", role, "-c", str(product.config)]
+    with product.log.open("ab") as log:
+        product.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=ROOT)
+    try:
+        expected = 3 if role == "run" else 1
+        product.until(lambda: product.log.read_text().count("process_started") == expected, 20)
+        time.sleep(1.5)  # until they wait; one that was told to end before that is in the right, too
+        assert "bundle_adopted" not in product.log.read_text()
+        begun = time.monotonic()
+        assert product.stop() == 0
+        assert time.monotonic() - begun < 2.0
+        told = product.log.read_text().partition(" stopping\n")[2]
+        assert told.endswith(" stopped\n")
+        assert " error " not in told
+        assert " warning " not in told
+    finally:
+        product.kill()
+
+
 def test_children_die_with_a_killed_supervisor(tmp_path: Path) -> None:
     """Kill -9 of the supervisor leaves no orphan on a port, so the next one can start at once."""
     product = Product(tmp_path)

@@ -54,11 +54,13 @@ def test_a_manifest_survives_and_what_it_does_not_name_goes(tmp_path):
     """Saving puts it in force whole and removes segments of before."""
     old = publish.write_segment(tmp_path, compile_segment("list:old", [], KEY), KEY)
     part = publish.write_segment(tmp_path, COMPILED, KEY)
+    (tmp_path / f".{'0' * 32}.seg.77").write_bytes(b"half a segment")
     manifest = Manifest(3, (part,), (Status("words", "ok"),), NOW.isoformat())
     publish.save(tmp_path, manifest)
     assert publish.load(tmp_path) == manifest
     assert manifest.loaded() == {"list:words": NOW}
     assert not (tmp_path / old.file).exists()
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_without_a_manifest_there_is_none_and_a_damaged_one_is_an_error(tmp_path):
