@@ -112,19 +112,19 @@ def policy_in_force(settings: Settings) -> Policy:
     """
     from filterproxy.core.bundle import Segment
     from filterproxy.lists import publish
+    from filterproxy.lists.refresh import compile_all
     from filterproxy.runtime import client
 
     state = settings.runtime.state
     if client.runs(state):
         data, buffers, key = client.bundle(state)
         manifest = publish.Manifest.from_dict(data)
-        if {status.list_id for status in manifest.statuses} != {table.id for table in settings.lists}:
-            # A relative state folder is that of the working directory: another configuration may run there.
-            raise ConfigError(f"runtime.state: what runs on {state} has other lists than this file")
-        segments = [Segment.from_buffer(buffers[part.file]) for part in manifest.parts]
-        return publish.policy_of(settings, segments, key, manifest.generation, manifest.loaded())
-    from filterproxy.lists.refresh import compile_all
-
+        if {status.list_id for status in manifest.statuses} == {table.id for table in settings.lists}:
+            segments = [Segment.from_buffer(buffers[part.file]) for part in manifest.parts]
+            return publish.policy_of(settings, segments, key, manifest.generation, manifest.loaded())
+        # A relative state folder is that of the working directory: what runs there is another configuration.
+        logging.getLogger(__name__).warning("what runs on %s has other lists than this file, which is read anew", state)
+        return compile_all(settings, secrets.token_bytes(32))
     try:
         keys = Keys.open(settings.keys_folder)
     except SecretError:  # nothing was ever kept under these keys that could be used here

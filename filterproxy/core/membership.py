@@ -33,8 +33,6 @@ PORTS: Final = 16
 """Of a HOST row: the entries name a port."""
 HAS_FACTS: Final = 32
 
-KEY_SIZE: Final = 32
-
 
 @dataclass(frozen=True, slots=True)
 class Facts:

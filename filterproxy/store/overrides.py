@@ -129,10 +129,6 @@ class Overrides:
         found = self._select_overrides(_unexpired(now) & meant, self._override)
         return [override for needed, override in found if len(override.approved_by) >= needed]
 
-    def pending_overrides(self, now: datetime) -> list[OverrideRow]:
-        """Return the overrides that wait for another person's approval."""
-        return [row for row in self._select_overrides(_unexpired(now), self._override_row) if not row.approved]
-
     def override_rows(self, receipt: str | None = None) -> list[OverrideRow]:
         """Return every override there ever was, or those that grant one appeal, the oldest first; none damaged."""
         which = true() if receipt is None else overrides.c.receipt == rules.canonical_receipt(receipt)

@@ -52,7 +52,6 @@ def calls(store: Store, now) -> list[Callable[[], object]]:
         lambda: store.move("FP-0000-0000", State.TRIAGED, "Ann", SECRET, now),
         lambda: store.appeal_counts(now.date()),
         lambda: store.overrides(now),
-        lambda: store.pending_overrides(now),
         store.override_rows,
         lambda: store.approve_override("x", "Ann", now),
         lambda: store.revoke_override("x", now),

@@ -142,6 +142,20 @@ def test_a_list_is_read_again_when_told(product: Product) -> None:
     assert product.rcode("new.example") == 0
 
 
+def test_another_configuration_is_judged_by_itself(product: Product, tmp_path: Path) -> None:
+    """`check -c FILE` answers for FILE, also where the state folder that it names belongs to another one that runs."""
+    (tmp_path / "own.domains").write_text("own.example\n")
+    other = tmp_path / "other.toml"
+    other.write_text(
+        f'[runtime]\nstate = "{product.state}"\n[[lists]]\nid = "own"\nformat = "domains"\n'
+        f'source = "{tmp_path}/own.domains"\n'
+    )
+    command = [sys.executable, "-m", "filterproxy", "check", "-c", str(other), "own.example", "bad.example"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["block", "allow"]
+    assert "other lists" in done.stderr
+
+
 def test_doctor_finds_it_well(product: Product) -> None:
     """Every check passes; as root it warns of that, and of nothing else."""
     command = [sys.executable, "-m", "filterproxy", "doctor", "-c", str(product.config)]
