@@ -103,7 +103,7 @@ def test_a_store_may_be_made_before_its_database_is_there(url, now, request, tmp
     for _ in range(20):
         with pytest.raises(StoreError):
             store.overrides(now)
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 5
     if url.startswith("sqlite"):
         (tmp_path / "later").mkdir()
     else:

@@ -117,7 +117,7 @@ async def test_after_its_rest_an_upstream_is_probed_and_comes_back_when_it_answe
         lame.seen.clear()
         before = asyncio.get_running_loop().time()
         await asyncio.gather(*(upstreams.ask(FINE) for _ in range(5)))
-        assert asyncio.get_running_loop().time() - before < 0.1
+        assert asyncio.get_running_loop().time() - before < 0.14
         await asyncio.sleep(0.2)
         assert [str(item.q) for item in lame.seen] == [";.                              IN      NS"] * 2
         lame.lame = None
@@ -135,7 +135,7 @@ async def test_a_lost_datagram_is_sent_again():
     async with Upstream(ZONE, lame=lambda *_: next(losses, None)) as upstream:
         before = asyncio.get_running_loop().time()
         assert (await asking(upstream, timeout=0.6).ask(FINE)).answers == 1
-        assert asyncio.get_running_loop().time() - before < 0.5
+        assert asyncio.get_running_loop().time() - before < 0.58
     assert len(upstream.seen) == len(upstream.ports) == len({item.header.id for item in upstream.seen}) == 2
 
 
