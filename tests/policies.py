@@ -9,9 +9,10 @@ from filterproxy.core.model import Entry
 from filterproxy.core.policy import Override, Policy
 from filterproxy.core.urls import Url, canonical
 from filterproxy.lists.compile import compile_segment
-from filterproxy.lists.formats import PARSERS, Options
+from filterproxy.lists.formats import Document, read
 from filterproxy.lists.own import compile_own
 from filterproxy.lists.publish import policy_of
+from filterproxy.lists.reading import options_of
 from filterproxy.lists.refresh import compile_overrides
 from filterproxy.settings import Settings
 from filterproxy.settings.lists import List
@@ -20,15 +21,18 @@ KEY = b"k" * 32
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
-def table(id: str, format: str = "domains", **options: object) -> List:
+def table(id: str, format: str | None = "domains", **options: object) -> List:
     """Return a list's table as the configuration would give it."""
     return List.model_validate({"id": id, "format": format, "source": f"{id}.txt", **options})
 
 
 def entries(of: List, lines: Iterable[str]) -> list[Entry]:
     """Return the entries of these lines as the list's format reads them; a bad line fails the test."""
-    options = Options(of.listing.root_is_site, of.subdomains, of.confidential)
-    found = list(PARSERS[of.format]([f"{line}\n".encode() for line in lines], options))
+    lines = list(lines)
+    if not lines:
+        return []
+    assert of.format is not None
+    found = list(read(of.format, [Document("list", [f"{line}\n".encode() for line in lines])], options_of(of)))
     assert all(isinstance(item, Entry) for item in found), found
     return [item for item in found if isinstance(item, Entry)]
 

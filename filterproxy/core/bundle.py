@@ -1,13 +1,14 @@
 """What is in force: a segment per list, found by host behind a bounded memo. Everything here is immutable but the memo.
 
-A segment is one buffer: a header in JSON, then the arrays of its membership, then its terms. In a worker the buffer is
-a sealed memfd, mapped read-only; on disk the terms are sealed (lists/publish.py).
+A segment is one buffer: a header in JSON, then the arrays of its membership, then its patterns. In a worker the buffer
+is a sealed memfd, mapped read-only; on disk the patterns are sealed, and so are the entries as they were read, which
+no worker is given (lists/publish.py).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, NamedTuple
@@ -19,6 +20,7 @@ from .membership import (
     BELOW,
     EXACT,
     HOST,
+    NO_FACTS,
     TREE,
     WHAT,
     Facts,
@@ -26,13 +28,18 @@ from .membership import (
     Row,
     digest,
 )
-from .model import Scope
+from .model import ListFormat, Scope
 from .names import suffixes
 from .patterns import Patterns, Term
+from .regular import NO_RULES, Rule, Rules
 
-MAGIC: Final = b"FPSEG\x00\x01\n"
+MAGIC: Final = b"FPSEG\x00\x02\n"
 MEMO_HOSTS: Final = 65_536
 """Hosts that the memo holds at most; it is emptied when full, which costs one look-up per host again."""
+CANARY: Final = "canary:"
+"""What the segment of a list's canaries is called, before the list's id; and the listing that answers for them."""
+CANARY_ZONE: Final = "canary.invalid"
+"""All that such a segment names is below this, so that no other host is looked up there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +51,24 @@ class Shares:
     plain_urls: int = 0
     """URLs written with http://: a proxy sees these whole, even where it cannot look inside TLS."""
     terms: int = 0
+    patterns: int = 0
+    """Expressions over hosts."""
+    url_patterns: int = 0
+    """Expressions over whole URLs."""
+    hashes: int = 0
     exceptions: int = 0
+    unenforceable: int = 0
+    """Lines that their format understands and no deployment enforces."""
+    quarantined: int = 0
+    """Entries that wait for people to decide."""
     bad_lines: int = 0
     unended: int = 0
     """1 where the source's last line has no end: it may have been cut short."""
 
     @property
     def entries(self) -> int:
-        """All that the list says."""
-        return self.domains + self.urls + self.terms + self.exceptions
+        """All that the list says and that is in force."""
+        return self.domains + self.urls + self.terms + self.patterns + self.url_patterns + self.hashes + self.exceptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +76,16 @@ class Segment:
     """One list's index, or that of a profile's own entries, or of the overrides made for one list."""
 
     name: str
-    """`list:ID`, `override:ID` (of the list it spares), `deny:ID` or `allow:ID` (of the profile)."""
+    """`list:ID`, `override:ID` (of the list it spares), `canary:ID` (of the list beside which it is asked for in a
+    self-test), `deny:ID` or `allow:ID` (of the profile)."""
     membership: Membership
     patterns: Patterns = field(default_factory=lambda: Patterns(()))
+    host_rules: Rules = NO_RULES
+    url_rules: Rules = NO_RULES
+    flat: bool = False
+    """Whether no entry is more specific than another (AdBlock): an exception beats all that is not important."""
+    near_hashes: tuple[str, ...] = field(default=(), repr=False)
+    """Hashes that are compared by their distance, as `pdq:hex`."""
     loaded_at: datetime | None = None
     """When the source was last read with success; None for a list that never loaded."""
     version: str = ""
@@ -74,7 +97,7 @@ class Segment:
         header, arrays = split(buffer)
         try:
             facts = tuple(_facts(item) for item in header["facts"])
-            terms = json.loads(bytes(arrays["terms"]) or b"[]")
+            clear = json.loads(bytes(arrays["patterns"]) or b"{}")
             return cls(
                 name=header["name"],
                 membership=Membership(
@@ -86,7 +109,11 @@ class Segment:
                     arrays["fact_ids"].cast("I"),
                     facts,
                 ),
-                patterns=Patterns(Term(text, Scope(scope), score) for text, scope, score in terms),
+                patterns=Patterns(Term(text, Scope(scope), score) for text, scope, score in clear.get("terms", ())),
+                host_rules=_rules(clear.get("host", ())),
+                url_rules=_rules(clear.get("url", ())),
+                flat=header["format"] == ListFormat.ADBLOCK,
+                near_hashes=tuple(clear.get("near", ())),
                 loaded_at=_when(header["loaded_at"]),
                 version=header["version"],
                 shares=Shares(**header["shares"]),
@@ -148,7 +175,12 @@ def _facts(item: dict[str, Any]) -> Facts:
         reference=item.get("reference", ""),
         count=item.get("count", 1),
         entries=tuple((high, low, what) for high, low, what in item.get("entries", ())),
+        excludes=tuple((high, low) for high, low in item.get("excludes", ())),
     )
+
+
+def _rules(items: Iterable[tuple[str, int, dict[str, Any]]]) -> Rules:
+    return Rules(Rule(expression, code, _facts(facts) if facts else NO_FACTS) for expression, code, facts in items)
 
 
 class DomainRow(NamedTuple):
@@ -170,17 +202,22 @@ class HostFinding(NamedTuple):
     urls: tuple[Row, ...]
     """HOST rows: URL entries live here."""
     above: bool
+    rules: tuple[Rule, ...] = ()
+    """Expressions that are found in the host."""
 
 
 class Bundle:
     """The segments in force, found together. A host is looked up once and remembered for all profiles."""
 
-    __slots__ = ("_memo", "key", "segments")
+    __slots__ = ("_memo", "_usual", "key", "segments", "spares_by_rule")
 
     def __init__(self, segments: Sequence[Segment], key: bytes) -> None:
         """Take the segments, whose digests were all made under `key`."""
         self.segments = tuple(segments)
+        self._usual = [(at, item) for at, item in enumerate(self.segments) if not item.name.startswith(CANARY)]
         self.key = key
+        self.spares_by_rule = any(segment.host_rules.sparing for segment in self.segments)
+        """Whether some exception is an expression: what it spares below a name cannot be told beforehand."""
         self._memo: dict[str, dict[int, HostFinding]] = {}
 
     def host(self, name: str) -> dict[int, HostFinding]:
@@ -196,9 +233,9 @@ class Bundle:
     def _find_host(self, name: str) -> dict[int, HostFinding]:
         digests = [(suffix, digest(suffix, self.key)) for suffix in suffixes(name)]
         found: dict[int, HostFinding] = {}
-        for place, segment in enumerate(self.segments):
+        for place, segment in enumerate(self.segments) if name.endswith(CANARY_ZONE) else self._usual:
             membership = segment.membership
-            if not membership:
+            if not membership and not segment.host_rules:
                 continue
             domains: list[DomainRow] = []
             urls: list[Row] = []
@@ -212,6 +249,7 @@ class Bundle:
                         urls.append((code, facts))
                     elif suffix is name and what == ABOVE:
                         above = True
-            if domains or urls or above:
-                found[place] = HostFinding(tuple(domains), tuple(urls), above)
+            rules = segment.host_rules.find(name) if segment.host_rules else ()
+            if domains or urls or above or rules:
+                found[place] = HostFinding(tuple(domains), tuple(urls), above, rules)
         return found

@@ -96,7 +96,7 @@ class _Decision:
 
     def verdict(self) -> Verdict:
         view, spared = self._view, _Spared()
-        if not self._cover.finding and not view.closed and (self._cover.url is None or not view.keywords):
+        if not self._cover.finding and not view.closed and (self._cover.url is None or not view.reads_urls):
             return _ALLOWED  # nearly all traffic: no list names any part of the host
         for ranked in view.mandatory:
             if match := self._unspared(ranked, None, spared):
@@ -138,7 +138,9 @@ class _Decision:
 
     def _match(self, listing: Listing, hit: Hit) -> Match:
         action = Action.ALLOW if hit.allows else listing.action
-        below = hit.below and not any(finding.above for finding in self._cover.finding.values())
+        below = hit.below and not (
+            self._policy.bundle.spares_by_rule or any(finding.above for finding in self._cover.finding.values())
+        )
         return Match(listing, hit.kind, hit.scope, action, hit.expression, hit.facts.reference, below)
 
     # What spares
@@ -154,8 +156,9 @@ class _Decision:
             if allow is not None:
                 return self._match(own.listing, allow)
         for ranked in self._view.sparing:
+            # Here what spares is the entry, and what does not is the list's own exception: it wins at a tie.
             block, allow = self._cover.best(ranked.listing, ranked.place)
-            if allow is not None and (block is None or allow.specific >= block.specific):
+            if allow is not None and (block is None or allow.specific > block.specific):
                 return self._match(ranked.listing, allow)
         return None
 
@@ -179,10 +182,10 @@ class _Decision:
 
     def _judges(self, listing: Listing) -> bool:
         """Tell whether a list of this kind judges a subject of this kind at all."""
-        if self._cover.url is not None or listing.format is ListFormat.DOMAINS:
+        if listing.format in (ListFormat.KEYWORDS, ListFormat.HASHES):
+            return self._cover.url is not None and listing.format is ListFormat.KEYWORDS
+        if self._cover.url is not None or listing.format is not ListFormat.URLS:
             return True
-        if listing.format is not ListFormat.URLS:
-            return False
         if listing.https is Https.INSPECT and isinstance(self._subject, Connection):
             return True  # it would have said which hosts to look into
         return listing.https is Https.BLOCK_HOST or listing.root_is_site

@@ -27,11 +27,15 @@ HOST: Final = 6
 """URL entries live on this host."""
 ABOVE: Final = 7
 """An exception lies below this name: answering NXDOMAIN for it would deny what is not blocked (RFC 8020)."""
-WHAT: Final = 7
-ALLOWS: Final = 8
-PORTS: Final = 16
-"""Of a HOST row: the entries name a port."""
+HASH: Final = 8
+"""A hash of a body, as `algorithm:hex`."""
+WHAT: Final = 15
+ALLOWS: Final = 16
 HAS_FACTS: Final = 32
+IMPORTANT: Final = 64
+"""Of an AdBlock rule: exceptions that are not important do not spare what it blocks."""
+PORTS: Final = 128
+"""Of a HOST row: the entries name a port."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,8 @@ class Facts:
     count: int = 1
     entries: tuple[tuple[int, int, int], ...] = ()
     """Of an override's HOST row: digest and scope of each entry that it spares there."""
+    excludes: tuple[tuple[int, int], ...] = ()
+    """Digests of the hosts that an AdBlock rule does not cover, nor what is below them."""
 
 
 NO_FACTS: Final = Facts()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from .urls import Url
@@ -42,7 +42,8 @@ class Scope(StrEnum):
     """What an entry covers.
 
     Domains: EXACT that name, BELOW what is under it, TREE both. URLs: PAGE that path with any query, EXACT that
-    path and query, PREFIX everything below a path ending in `/`. Keywords: WORD, SUBSTRING, QUERY_TERM.
+    path and query, PREFIX everything below a path ending in `/`. Keywords: WORD, SUBSTRING, QUERY_TERM. Patterns are
+    searched in the HOST, or in the URL less its scheme. Hashes are EXACT, or as near as a PDQ hash allows: NEAR.
     """
 
     EXACT = "exact"
@@ -53,6 +54,9 @@ class Scope(StrEnum):
     WORD = "word"
     SUBSTRING = "substring"
     QUERY_TERM = "query-term"
+    HOST = "host"
+    URL = "url"
+    NEAR = "near"
 
 
 class Basis(StrEnum):
@@ -99,18 +103,26 @@ class ListFormat(StrEnum):
 
     URLS = "urls"
     DOMAINS = "domains"
+    WILDCARD = "wildcard"
+    HOSTS = "hosts"
+    ADBLOCK = "adblock"
+    SQUIDGUARD = "squidguard"
+    RPZ = "rpz"
+    DNSMASQ = "dnsmasq"
+    CSV = "csv"
     KEYWORDS = "keywords"
+    HASHES = "hashes"
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One line of a list, understood: it covers what `scope` says of `value`, and nothing beside it.
 
-    `value` is canonical: a host for domains, `host[:port]path[?query]` for URLs, the folded term for keywords.
+    `value` is canonical: a host for domains, `host[:port]path[?query]` for URLs, the folded term for keywords, an
+    expression of re2 for patterns, `algorithm:hex` for hashes.
     """
 
     kind: Kind
-    value: str = field(repr=False)
+    value: str
     scope: Scope
     action: Action = Action.BLOCK
     line: int = 0
@@ -122,15 +134,35 @@ class Entry:
     not_after: datetime | None = None
     territories: frozenset[str] = frozenset()
     important: bool = False
+    """Of an AdBlock rule: it beats exceptions that are not."""
+    excludes: tuple[str, ...] = ()
+    """Of an AdBlock rule: hosts that it does not cover, nor what is below them."""
+
+    def __repr__(self) -> str:
+        """Hide the value: an entry may be secret, and representations end up in logs."""
+        return f"Entry({self.kind}, …, {self.scope}, {self.action}, line={self.line})"
 
 
 @dataclass(frozen=True, slots=True)
 class BadLine:
-    """A line that says nothing we can enforce. `text` is empty for a confidential list."""
+    """A line that says nothing in its format. `text` is empty for a confidential list."""
 
     line: int
     reason: str
     text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unenforceable:
+    """A line that its format understands and we cannot enforce: it is counted, and never bent into another rule."""
+
+    line: int
+    reason: str
+    text: str = ""
+
+
+Item = Entry | BadLine | Unenforceable
+"""What a line of a list says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +178,8 @@ class Listing:
     confidential: bool = False
     mandatory: bool = False
     action: Action = Action.BLOCK
-    format: ListFormat = ListFormat.URLS
+    format: ListFormat | None = ListFormat.URLS
+    """None: whatever its source turns out to be."""
     https: Https = Https.PASS
     root_is_site: bool = False
     www: bool = False

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
-from .bundle import Bundle, Segment
+from .bundle import CANARY, Bundle, Segment
 from .model import Action, Basis, Entry, ListFormat, Listing, OnFailure
 
 MEMO_CLIENTS: Final = 65_536
@@ -67,12 +67,14 @@ class View:
     keywords: tuple[Ranked, ...]
     closed: tuple[Ranked, ...]
     """Mandatory and subscribed lists with `on_failure = "closed"`."""
+    reads_urls: bool
+    """Whether some list says something of URLs on hosts that no list names: keywords, expressions."""
 
 
 class Policy:
     """Everything a decision needs, immutable: profiles, lists and the bundle, of one generation."""
 
-    __slots__ = ("_clients", "_networks", "_views", "bundle", "generation", "listings", "territory")
+    __slots__ = ("_canaries", "_clients", "_networks", "_views", "bundle", "generation", "listings", "territory")
 
     def __init__(
         self,
@@ -86,6 +88,11 @@ class Policy:
         self.bundle, self.generation, self.territory = bundle, generation, territory
         self.listings = tuple(listings)
         places = {segment.name: place for place, segment in enumerate(bundle.segments)}
+        self._canaries = {
+            item.id: Ranked(companion(item), places[f"{CANARY}{item.id}"], None, None)
+            for item in self.listings
+            if f"{CANARY}{item.id}" in places
+        }
         profiles = tuple(profiles) or (EVERYONE,)
         self._views = {profile.id: self._view(profile, places) for profile in profiles}
         self._networks = _by_prefix(profiles)
@@ -135,23 +142,42 @@ class Policy:
             name = f"{rule}:{profile.id}"
             return ranked(_own_listing(profile.id), name) if name in places else None
 
+        def accompanied(found: Iterable[Ranked]) -> Iterator[Ranked]:
+            """Put a list's canaries right behind it, so that they rank as it does."""
+            for item in found:
+                yield item
+                if (canaries := self._canaries.get(item.listing.id)) is not None:
+                    yield canaries
+
         lists = [ranked(item, f"list:{item.id}") for item in self.listings if profile.subscribes(item)]
         blocks = [item for item in lists if item.listing.action is not Action.ALLOW]
         plain = [item for item in blocks if item.listing.format is not ListFormat.KEYWORDS]
         return View(
             profile=profile,
-            mandatory=tuple(item for item in plain if item.listing.mandatory),
+            mandatory=tuple(accompanied(item for item in plain if item.listing.mandatory)),
             deny=own("deny"),
             allow=own("allow"),
-            sparing=tuple(item for item in lists if item.listing.action is Action.ALLOW),
-            blocking=tuple(item for item in plain if not item.listing.mandatory),
-            keywords=tuple(item for item in blocks if item.listing.format is ListFormat.KEYWORDS),
+            sparing=tuple(accompanied(item for item in lists if item.listing.action is Action.ALLOW)),
+            blocking=tuple(accompanied(item for item in plain if not item.listing.mandatory)),
+            keywords=tuple(accompanied(item for item in blocks if item.listing.format is ListFormat.KEYWORDS)),
             closed=tuple(
                 item
                 for item in blocks
                 if item.listing.on_failure is OnFailure.CLOSED and item.listing.action is not Action.FLAG
             ),
+            reads_urls=any(self._reads_urls(item) for item in accompanied(lists)),
         )
+
+    def _reads_urls(self, ranked: Ranked) -> bool:
+        if ranked.place is None:
+            return False
+        segment = self.bundle.segments[ranked.place]
+        return len(segment.patterns) > 0 or len(segment.url_rules) > 0
+
+
+def companion(listing: Listing) -> Listing:
+    """Return who answers for a list's canaries: the list in every setting, but nothing is counted as the list's."""
+    return replace(listing, id=f"{CANARY}{listing.id}")
 
 
 def _own_listing(profile: str) -> Listing:
@@ -170,4 +196,4 @@ def _by_prefix(profiles: Sequence[Profile]) -> dict[int, list[tuple[int, dict[in
     return {version: sorted(by_prefix.items(), reverse=True) for version, by_prefix in found.items()}
 
 
-__all__ = ["EVERYONE", "Override", "Policy", "Profile", "Ranked", "Segment", "View"]
+__all__ = ["EVERYONE", "Override", "Policy", "Profile", "Ranked", "Segment", "View", "companion"]

@@ -424,3 +424,120 @@ def test_an_override_never_widens(lines, spared, url):
     after = judged(build({URLS: lines}, overrides=[override("urls", entry)]), url.text)
     covered = url.host == spared.host and url.path == spared.path and spared.query in (None, url.query)
     assert after.blocked is (before.blocked and not covered)
+
+
+def rules(*entries, form="adblock", **options):
+    """Return a policy over entries as a format's parser would give them."""
+    of = table("rules", form, **options)
+    return build({of: []}, extra={"rules": entries})
+
+
+def domain(name, *, scope=Scope.TREE, **more):
+    """Return an entry for a host."""
+    return Entry(Kind.DOMAIN, name, scope, **more)
+
+
+def pattern(expression, scope=Scope.HOST, **more):
+    """Return an entry for an expression."""
+    return Entry(Kind.PATTERN, expression, scope, **more)
+
+
+def asked(policy, name):
+    """Return the verdict on a DNS question."""
+    return decide(Question("default", name), policy, NOW)
+
+
+EXCEPTION = {"action": Action.ALLOW}
+IMPORTANT = {"important": True}
+
+
+@pytest.mark.parametrize(
+    ("entries", "blocked"),
+    [
+        ([domain("a.example"), domain("example.example")], True),
+        ([domain("www.a.example", scope=Scope.EXACT), domain("a.example", **EXCEPTION)], False),
+        ([domain("www.a.example", scope=Scope.EXACT, **IMPORTANT), domain("a.example", **EXCEPTION)], True),
+        ([domain("a.example", **IMPORTANT), domain("www.a.example", **EXCEPTION, **IMPORTANT)], False),
+        ([domain("a.example", **IMPORTANT), pattern("^www", **EXCEPTION)], True),
+        ([pattern("^www"), domain("www.a.example", **EXCEPTION)], False),
+        ([pattern("^www", **IMPORTANT), domain("www.a.example", **EXCEPTION)], True),
+        ([domain("a.example", excludes=("www.a.example",))], False),
+        ([domain("a.example", excludes=("b.a.example",))], True),
+        ([domain("a.example", excludes=("www.a.example",)), domain("www.a.example")], True),
+        ([pattern("a[.]example$", excludes=("a.example",))], False),
+    ],
+)
+def test_adblock_exceptions_beat_all_that_is_not_important(entries, blocked):
+    """`@@` beats every rule of its list without `$important`, however specific; `$denyallow` spares from its rule."""
+    assert asked(rules(*entries), "www.a.example").blocked is blocked
+
+
+def test_elsewhere_the_most_specific_entry_wins():
+    """In any other format an exact name beats an exception for all that is below its parent."""
+    entries = [domain("www.a.example", scope=Scope.EXACT), domain("a.example", **EXCEPTION)]
+    assert asked(rules(*entries, form="rpz"), "www.a.example").blocked
+
+
+def test_an_exception_of_a_list_that_allows_wins_at_a_tie():
+    """`@@||a^` in an allow list takes back what `||a^` gives."""
+    good, bad = table("good", "adblock", action="allow"), table("bad", "domains")
+    said = {"good": [domain("a.example"), domain("b.example"), domain("a.example", **EXCEPTION)]}
+    policy = build({good: [], bad: ["a.example", "b.example"]}, extra=said)
+    assert (asked(policy, "a.example").blocked, asked(policy, "b.example").blocked) == (True, False)
+
+
+def test_nothing_is_denied_below_a_name_where_something_is_spared():
+    """NXDOMAIN would deny what `$denyallow` or an expression spares (RFC 8020)."""
+    assert below(rules(domain("a.example")), "a.example")
+    assert not below(rules(domain("a.example", excludes=("x.b.a.example",))), "b.a.example")
+    assert not below(rules(domain("a.example"), pattern("^spared", **EXCEPTION)), "a.example")
+
+
+def test_a_host_expression_is_found_in_hosts_of_every_subject():
+    """A name, a connection and a request are judged alike, and it never covers what is below."""
+    policy = rules(pattern(r"(?:^|\.)ads[^.]*\.example$"))
+    for subject in (Question("default", "x.ads1.example"), Connection("default", "ads.example"),
+                    request("https://ads2.example/any")):  # fmt: skip
+        verdict = decide(subject, policy, NOW)
+        assert verdict.match is not None
+        assert (verdict.blocked, verdict.match.kind, verdict.match.covers_below) == (True, Kind.PATTERN, False)
+    assert not asked(policy, "badsx.example").blocked
+    assert not judged(policy, "http://safe.example/?ads.example").blocked
+
+
+@pytest.mark.parametrize(
+    ("url", "blocked"),
+    [
+        ("http://any.example/Play/GAMES.html", True),
+        ("https://any.example/?q=games", False),
+        ("http://any.example/x?play/games", True),
+        ("http://play.example/games", False),
+    ],
+)
+def test_a_url_expression_is_searched_in_whole_urls(url, blocked):
+    """Host, path and query in lower case; on hosts that no list names as well."""
+    assert judged(rules(pattern("play/games", Scope.URL), form="squidguard"), url).blocked is blocked
+
+
+def test_a_url_expression_says_nothing_of_a_bare_host():
+    """DNS and SNI do not see a path."""
+    policy = rules(pattern("any", Scope.URL), form="squidguard")
+    assert not asked(policy, "any.example").blocked
+    assert not decide(Connection("default", "any.example"), policy, NOW).blocked
+
+
+def test_hashes_are_kept_and_block_no_address():
+    """A hash list is stored for bodies; neither names nor URLs meet it, also where it fails closed."""
+    entries = [Entry(Kind.HASH, "sha256:" + "ab" * 32, Scope.EXACT), Entry(Kind.HASH, "pdq:" + "cd" * 32, Scope.NEAR)]
+    policy = rules(*entries, form="hashes", on_failure="closed")
+    assert policy.bundle.segments[0].shares.hashes == 2
+    assert policy.bundle.segments[0].near_hashes == ("pdq:" + "cd" * 32,)
+    never = build({table("rules", "hashes", on_failure="closed"): None})
+    for held in (policy, never):
+        assert not judged(held, "http://a.example/").blocked
+
+
+def test_a_detected_list_that_never_loaded_fails_closed_for_names():
+    """While nobody knows what it would have said, everything it might judge is refused."""
+    policy = build({table("any", None, on_failure="closed"): None})
+    assert asked(policy, "a.example").unavailable is not None
