@@ -2,20 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from filterproxy.core.model import BadLine, Entry, ListFormat
+from filterproxy.core.model import Item, ListFormat
 
-from . import domains, keywords, urls
-from .lines import Options
+from . import adblock, csv, dnsmasq, domains, hashes, hosts, keywords, rpz, squidguard, urls, wildcard
+from .lines import Columns, Document, Options
 
-Parser = Callable[[Iterable[bytes], Options], Iterator[Entry | BadLine]]
+Parser = Callable[[Iterable[bytes], Options], Iterator[Item]]
 
 PARSERS: dict[ListFormat, Parser] = {
     ListFormat.URLS: urls.parse,
     ListFormat.DOMAINS: domains.parse,
+    ListFormat.WILDCARD: wildcard.parse,
+    ListFormat.HOSTS: hosts.parse,
+    ListFormat.ADBLOCK: adblock.parse,
+    ListFormat.SQUIDGUARD: squidguard.parse,
+    ListFormat.RPZ: rpz.parse,
+    ListFormat.DNSMASQ: dnsmasq.parse,
+    ListFormat.CSV: csv.parse,
     ListFormat.KEYWORDS: keywords.parse,
+    ListFormat.HASHES: hashes.parse,
 }
-"""A parser for each format."""
+"""A parser for each format whose files stand for themselves. It may go over the lines more than once."""
 
-__all__ = ["PARSERS", "Options", "Parser"]
+
+def read(form: ListFormat, documents: Sequence[Document], options: Options) -> Iterator[Item]:
+    """Yield what the documents of a source say in a format."""
+    return (item for _, item in placed(form, documents, options))
+
+
+def placed(form: ListFormat, documents: Sequence[Document], options: Options) -> Iterator[tuple[str, Item]]:
+    """Yield what the documents of a source say in a format, each item with the path of its document."""
+    if form is ListFormat.SQUIDGUARD:
+        yield from squidguard.parse_tree(documents, options)
+        return
+    for document in documents:
+        for item in PARSERS[form](document.lines, options):
+            yield document.path, item
+
+
+__all__ = ["PARSERS", "Columns", "Document", "Options", "Parser", "placed", "read"]

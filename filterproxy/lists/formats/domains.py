@@ -8,32 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from filterproxy.core.model import BadLine, Entry, Kind, Scope
-from filterproxy.core.names import host, is_address
+from filterproxy.core.model import BadLine, Entry, Scope
 
-from .lines import Options, numbered, plain
+from .lines import Options, numbered
+from .names import named, uncommented
 
 
 def parse(lines: Iterable[bytes], options: Options) -> Iterator[Entry | BadLine]:
     """Yield an entry or a bad line for each line that says something."""
     for item in numbered(lines, options):
-        yield item if isinstance(item, BadLine) else _entry(*item, options)
+        yield item if isinstance(item, BadLine) else entry(*item, options)
 
 
-def _entry(number: int, text: str, options: Options) -> Entry | BadLine:
-    bare = text.split(" #", 1)[0].split("\t#", 1)[0].rstrip()
+def entry(number: int, text: str, options: Options) -> Entry | BadLine:
+    """Return the entry that a name as a domain list writes it means, or a bad line."""
+    bare = uncommented(text)
     scope = Scope.EXACT if options.subdomains is False else Scope.TREE
     if bare.startswith("*."):
         bare, scope = bare[2:], Scope.BELOW
     elif bare.startswith("."):
         bare, scope = bare[1:], Scope.TREE
-    name = host(bare)
-    if name is None or not plain(name):
-        return options.bad(number, "not a domain name", text)
-    if is_address(name):
-        if scope is Scope.BELOW:
-            return options.bad(number, "nothing is below an address", text)
-        scope = Scope.EXACT
-    elif "." not in name:
-        return options.bad(number, "a whole top-level domain", text)
-    return Entry(Kind.DOMAIN, name, scope, line=number)
+    return named(bare, scope, number, options, whole=text)

@@ -21,10 +21,17 @@ _OTHER_SCHEME = re.compile(r"(?!https?:|ftp:|wss?:)[a-z][a-z0-9+.\-]*:(?!//|\d*(
 def parse(lines: Iterable[bytes], options: Options) -> Iterator[Entry | BadLine]:
     """Yield an entry or a bad line for each line that says something."""
     for item in numbered(lines, options):
-        yield item if isinstance(item, BadLine) else _entry(*item, options)
+        yield item if isinstance(item, BadLine) else entry(*item, options)
 
 
-def _entry(number: int, text: str, options: Options) -> Entry | BadLine:
+def entry(number: int, text: str, options: Options) -> Entry | BadLine:
+    """Return the entry that a URL as a list writes it means, or a bad line."""
+    url = web_address(number, text, options)
+    return url if isinstance(url, BadLine) else entry_of(url, number, text, options)
+
+
+def web_address(number: int, text: str, options: Options) -> Url | BadLine:
+    """Return a listed URL in canonical form, or the bad line that it is."""
     if any(char.isspace() for char in text):
         return options.bad(number, "white space inside a URL", text)
     url = canonical(text)
@@ -34,13 +41,13 @@ def _entry(number: int, text: str, options: Options) -> Entry | BadLine:
         return options.bad(number, "a wildcard, which this format does not have", text)
     if not plain(url.host) or _OTHER_SCHEME.match(text):
         return options.bad(number, "not a web address", text)
-    return entry_of(url, number, text, options)
-
-
-def entry_of(url: Url, number: int, text: str, options: Options) -> Entry | BadLine:
-    """Return the entry that a listed URL means."""
     if url.path.count("/") > MAX_DIRECTORIES:
         return options.bad(number, f"more than {MAX_DIRECTORIES} directories", text)
+    return url
+
+
+def entry_of(url: Url, number: int, text: str, options: Options) -> Entry:
+    """Return the entry that a listed URL means."""
     scheme = url.scheme if has_scheme(text) else ""
     if options.root_is_site and url.path == "/" and url.query is None:
         if url.port is None:
