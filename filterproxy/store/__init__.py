@@ -1,4 +1,4 @@
-"""Appeals, overrides and totals, in SQLite or PostgreSQL."""
+"""Appeals, overrides, decisions on quarantine, and totals, in SQLite or PostgreSQL."""
 
 from .rows import AppealCounts, AppealRow, AppealStatus, Filed, Move, OverrideRow, Step
 from .store import Store

@@ -108,6 +108,18 @@ override_approvals: Final = Table(
     Column("at", UtcTime, nullable=False),
 )
 
+quarantine_decisions: Final = Table(
+    "quarantine_decisions",
+    metadata,
+    Column("list_id", String(100), primary_key=True),
+    Column("entry_id", String(64), primary_key=True),  # a keyed digest, which says nothing of the entry
+    Column("step", Integer, primary_key=True, autoincrement=False),
+    Column("choice", String(16), nullable=False),
+    Column("by", String(200), nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("note", LargeBinary, nullable=False),
+)
+
 totals: Final = Table(
     "totals",
     metadata,

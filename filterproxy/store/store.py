@@ -13,6 +13,7 @@ from .damage import Damage
 from .database import Database
 from .migrations import migrate
 from .overrides import Overrides
+from .quarantine import Quarantine
 from .schema import seal_checks
 from .sealing import Sealing
 from .totals import Totals
@@ -20,8 +21,8 @@ from .totals import Totals
 _CHECK = "filterproxy"
 
 
-class Store(Appeals, Overrides, Totals):
-    """Keeps appeals, overrides and totals.
+class Store(Appeals, Overrides, Quarantine, Totals):
+    """Keeps appeals, overrides, decisions on what is in quarantine, and totals.
 
     Its methods wait for the database, five seconds at most for each connection, lock and statement: call them
     from a thread. Each raises StoreError where the database cannot be used; nothing has changed then.

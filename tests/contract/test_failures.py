@@ -19,6 +19,7 @@ from alembic.migration import MigrationContext
 
 from filterproxy.core.appeals import State
 from filterproxy.core.model import Action, Entry, Kind, Listing, Scope
+from filterproxy.core.quarantine import Choice
 from filterproxy.core.totals import Total
 from filterproxy.errors import StoreError
 from filterproxy.store import Store
@@ -55,6 +56,9 @@ def calls(store: Store, now) -> list[Callable[[], object]]:
         store.override_rows,
         lambda: store.approve_override("x", "Ann", now),
         lambda: store.revoke_override("x", now),
+        lambda: store.quarantine_released({"a": 1}),
+        store.quarantine_decisions,
+        lambda: store.decide_quarantine("a", "0" * 32, Choice.KEEP, by="ann", note=SECRET, now=now, needed=1),
         lambda: store.add_totals([Total(now.date(), "a", "dns", "block", 1)]),
         lambda: store.totals(now.date()),
     ]

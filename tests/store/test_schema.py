@@ -12,7 +12,7 @@ from filterproxy.store.schema import UtcTime, metadata
 
 TYPED = {
     "appeals.subject", "appeals.message", "appeals.contact", "appeals.reference", "appeals.answer", "appeal_moves.note",
-    "overrides.entry", "overrides.reason", "overrides.reference",
+    "overrides.entry", "overrides.reason", "overrides.reference", "quarantine_decisions.note",
 }  # fmt: skip
 OTHER_BYTES = {"appeals.secret_hash", "seal_checks.sealed"}
 
