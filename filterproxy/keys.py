@@ -24,6 +24,9 @@ Owner = tuple[int, int]
 
 _SIZE: Final = 32
 _NAMES: Final = ("digest", "patterns", "column", "token", "mac")
+"""The keys under which something lasting is sealed or kept: none of them is ever replaced."""
+_LATER: Final = ("signing",)
+"""Keys that came later and seal nothing: a folder that lacks them gets them at the next start."""
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -43,6 +46,8 @@ class Keys:
     """Its public half, which seals them. Derived, not kept: the two cannot disagree."""
     mac: bytes = field(repr=False)
     """Authenticates short-lived cookies."""
+    signing: bytes | None = field(default=None, repr=False)
+    """Ed25519, signs the results of self-tests; None until the first start of a version that knows it."""
 
     @classmethod
     def open(cls, folder: Path, owner: Owner | None = None) -> Self:
@@ -52,7 +57,7 @@ class Keys:
         than this process's user or `owner`.
         """
         with _opened(folder, owner) as handle:
-            return cls._of({name: _read(folder, handle, name, owner) for name in _NAMES})
+            return cls._read(folder, handle, owner)
 
     @classmethod
     def open_or_create(cls, folder: Path, owner: Owner | None = None) -> Self:
@@ -72,16 +77,30 @@ class Keys:
                 _complete(folder, handle, owner)
             except OSError as exc:
                 raise SecretError(f"{folder.name}: keys cannot be made: {exc.strerror}") from exc
-            return cls._of({name: _read(folder, handle, name, owner) for name in _NAMES})
+            return cls._read(folder, handle, owner)
 
     @classmethod
-    def _of(cls, found: dict[str, bytes]) -> Self:
+    def _read(cls, folder: Path, handle: int, owner: Owner | None) -> Self:
+        there = (*_NAMES, *(name for name in _LATER if _exists(handle, _file(name))))
+        found = {name: _read(folder, handle, name, owner) for name in there}
         public = X25519PrivateKey.from_private_bytes(found["token"]).public_key().public_bytes_raw()
-        return cls(found["digest"], found["patterns"], found["column"], found["token"], public, found["mac"])
+        return cls(
+            found["digest"], found["patterns"], found["column"], found["token"], public, found["mac"],
+            found.get("signing"),
+        )  # fmt: skip
 
 
 def _file(name: str) -> str:
     return f"{name}.key"
+
+
+def _exists(handle: int, file: str) -> bool:
+    """Tell whether something bears this name, be it a link that leads nowhere."""
+    try:
+        os.stat(file, dir_fd=handle, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _unfinished(name: str) -> str:
@@ -148,15 +167,18 @@ def _complete(folder: Path, handle: int, owner: Owner | None) -> None:
     """Make all keys, or finish what a crash interrupted.
 
     All are written under other names and reach the disk before the first is renamed. So a folder with no key is
-    new, and where some are missing, what was to become them is still there.
+    new, and where some are missing, what was to become them is still there. What came later is written anew until
+    it has its name.
     """
+    every = (*_NAMES, *_LATER)
     there = set(os.listdir(handle))
-    if not there & {_file(name) for name in _NAMES}:
-        for name in _NAMES:
+    new = every if not there & {_file(name) for name in every} else _LATER
+    if made := [name for name in new if _file(name) not in there]:
+        for name in made:
             _write(handle, _unfinished(name), owner)
         os.fsync(handle)
-        there |= {_unfinished(name) for name in _NAMES}
-    for name in _NAMES:
+        there |= {_unfinished(name) for name in made}
+    for name in every:
         if _file(name) in there:
             _give(folder, handle, name, owner)
         elif _unfinished(name) in there:
@@ -170,7 +192,8 @@ def _write(handle: int, name: str, owner: Owner | None) -> None:
     # Whatever a crash left under this name goes: it could be another file's second name by now.
     with suppress(FileNotFoundError):
         os.unlink(name, dir_fd=handle)
-    # Any 32 bytes are an X25519 private key (RFC 7748, section 5: clamping is the algorithm's own first step).
+    # Any 32 bytes are an X25519 private key (RFC 7748, section 5: clamping is the algorithm's own first step), and
+    # any are one of Ed25519 (RFC 8032, section 5.1.5: they are hashed first).
     file = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=handle)
     try:
         os.fchmod(file, 0o600)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,8 @@ from filterproxy.errors import SecretError
 from filterproxy.keys import Keys
 from tests.conftest import ROOT
 
-FILES = ["column.key", "digest.key", "mac.key", "patterns.key", "token.key"]
+NEVER_REPLACED = ["column.key", "digest.key", "mac.key", "patterns.key", "token.key"]
+FILES = sorted([*NEVER_REPLACED, "signing.key"])
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="not root: only root can give files away")
 
 
@@ -28,7 +30,7 @@ def mode(path: Path) -> int:
 
 
 def test_keys_are_made_once(folder):
-    """The first start makes five different keys, closed to others; every later one reads the same."""
+    """The first start makes six different keys, closed to others; every later one reads the same."""
     old = os.umask(0)
     try:
         keys = Keys.open_or_create(folder)
@@ -38,8 +40,9 @@ def test_keys_are_made_once(folder):
     assert sorted(path.name for path in folder.iterdir()) == FILES
     assert {mode(path) for path in folder.iterdir()} == {0o600}
     assert mode(folder) == mode(folder.parent) == 0o700
-    assert len({keys.digest, keys.patterns, keys.column, keys.token_private, keys.mac}) == 5
-    assert all(len(key) == 32 for key in (keys.digest, keys.patterns, keys.column, keys.token_private, keys.mac))
+    every = [keys.digest, keys.patterns, keys.column, keys.token_private, keys.mac, keys.signing or b""]
+    assert len(set(every)) == 6
+    assert {len(key) for key in every} == {32}
 
 
 def test_the_public_half_belongs_to_the_private_one(folder):
@@ -62,7 +65,7 @@ def test_a_missing_folder_is_said(folder):
     assert not folder.exists()
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", NEVER_REPLACED)
 def test_a_lost_key_is_never_replaced(folder, name):
     """Where one key is gone the others are left as they are: a new one would lock away what the old one sealed."""
     Keys.open_or_create(folder)
@@ -72,6 +75,30 @@ def test_a_lost_key_is_never_replaced(folder, name):
         with pytest.raises(SecretError, match=f"^keys/{name} is missing"):
             attempt(folder)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_a_folder_from_before_there_was_a_signing_key_gets_one(folder, interrupted):
+    """Nothing is sealed by it: read without it, made by the next start, and nothing else is touched."""
+    keys = Keys.open_or_create(folder)
+    (folder / "signing.key").unlink()
+    if interrupted:
+        (folder / ".signing.key.new").write_bytes(b"half")
+    assert Keys.open(folder) == replace(keys, signing=None)
+    again = Keys.open_or_create(folder)
+    assert again.signing not in (None, keys.signing)
+    assert replace(again, signing=keys.signing) == keys
+    assert sorted(path.name for path in folder.iterdir()) == FILES
+
+
+def test_a_signing_key_alone_is_no_new_folder(folder):
+    """Where every other key is gone, they are not made anew beside it."""
+    Keys.open_or_create(folder)
+    for name in NEVER_REPLACED:
+        (folder / name).unlink()
+    with pytest.raises(SecretError, match="is missing"):
+        Keys.open_or_create(folder)
+    assert [path.name for path in folder.iterdir()] == ["signing.key"]
 
 
 @pytest.mark.parametrize(
@@ -134,14 +161,16 @@ def test_a_folder_that_is_a_link_or_a_file_is_refused(folder, tmp_path):
                 attempt(tmp_path / name)
 
 
-@pytest.mark.parametrize("renamed", range(5))
+@pytest.mark.parametrize("renamed", range(6))
 def test_a_crash_while_keys_are_made_is_finished_by_the_next_start(folder, renamed):
     """Wherever the first start was cut off, the next one has a whole set, and keeps what was in place."""
     keys = Keys.open_or_create(folder)
-    for name in ["digest", "patterns", "column", "token", "mac"][renamed:]:
+    for name in ["digest", "patterns", "column", "token", "mac", "signing"][renamed:]:
         (folder / f"{name}.key").rename(folder / f".{name}.key.new")
     again = Keys.open_or_create(folder)
-    assert (again == keys) is (renamed > 0)  # none in place: nothing was sealed yet, so all are made anew
+    # None in place: nothing was sealed yet, so all are made anew; and so is what never seals anything.
+    assert (replace(again, signing=None) == replace(keys, signing=None)) is (renamed > 0)
+    assert again.signing is not None
     assert sorted(path.name for path in folder.iterdir()) == FILES
 
 
