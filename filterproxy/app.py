@@ -64,9 +64,18 @@ def run(settings: Settings, roles: frozenset[str] = ROLES, on_ready: Callable[[]
 
 
 def _check(settings: Settings) -> None:
-    """Raise ConfigError for what only the list compiler can tell: own entries that mean nothing."""
+    """Raise ConfigError for what only the lists' own code can tell: entries, keys and guards that mean nothing."""
+    from filterproxy.errors import SourceError
+    from filterproxy.lists import guard, sources
     from filterproxy.lists.own import compile_own
 
+    guard.check(settings)
+    for number, table in enumerate(settings.lists):
+        try:
+            if table.signed.key:
+                sources.Key.of(table.signed.key)
+        except SourceError as exc:
+            raise ConfigError(f"lists.{number}.signed.key: {exc}") from None
     for _ in compile_own(settings, bytes(32)):
         pass
 
@@ -121,7 +130,7 @@ def policy_in_force(settings: Settings) -> Policy:
         manifest = publish.Manifest.from_dict(data)
         if {status.list_id for status in manifest.statuses} == {table.id for table in settings.lists}:
             segments = [Segment.from_buffer(buffers[part.file]) for part in manifest.parts]
-            return publish.policy_of(settings, segments, key, manifest.generation, manifest.loaded())
+            return publish.policy_of(settings, segments, key, manifest.generation, manifest.loaded(), manifest.ended)
         # A relative state folder is that of the working directory: what runs there is another configuration.
         logging.getLogger(__name__).warning("what runs on %s has other lists than this file, which is read anew", state)
         return compile_all(settings, secrets.token_bytes(32))

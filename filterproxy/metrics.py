@@ -35,6 +35,12 @@ class ListState:
     """How often its source could not be read or was refused. It never falls."""
     stale: bool
     """Whether it never loaded or is older than its `max_age`."""
+    quarantined: int = 0
+    """Entries that wait for people to decide."""
+    overdue: int = 0
+    """Those that have waited longer than `alerts.quarantine`."""
+    unenforced: int = 0
+    """Entries and lines that this deployment does not enforce at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +57,10 @@ class Snapshot:
     lists: Sequence[ListState] = ()
     gauges: Mapping[str, float] = field(default_factory=dict)
     """GAUGES by name; what is not known is left out."""
+    alerts: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """How many were raised, by kind and list."""
+    undelivered: Mapping[str, int] = field(default_factory=dict)
+    """How many alerts did not arrive, by the way they should have gone."""
 
 
 GAUGES = {
@@ -80,6 +90,7 @@ class Exposition(Collector):
         yield from _counts(now)
         yield from _processes(now)
         yield from _lists(now)
+        yield from _alerts(now)
         for name, value in now.gauges.items():
             yield GaugeMetricFamily(f"filterproxy_{name}", GAUGES[name], value=value)
 
@@ -123,6 +134,9 @@ def _lists(now: Snapshot) -> Iterator[Metric]:
     entries = GaugeMetricFamily("filterproxy_list_entries", "Entries in force.", labels=["list"])
     age = GaugeMetricFamily("filterproxy_list_age_seconds", "Since it was last read with success.", labels=["list"])
     refused = CounterMetricFamily("filterproxy_list_refused", "Refreshes that were refused.", labels=["list"])
+    quarantined = GaugeMetricFamily("filterproxy_list_quarantined", "Entries that people must decide.", labels=["list"])
+    overdue = GaugeMetricFamily("filterproxy_list_quarantine_overdue", "Those that wait too long.", labels=["list"])
+    unenforced = GaugeMetricFamily("filterproxy_list_unenforced", "Entries not enforced at all here.", labels=["list"])
     stale = GaugeMetricFamily("filterproxy_list_stale", "Never loaded, or beyond its max_age.", labels=["list"])
     for item in now.lists:
         entries.add_metric([item.id], item.entries)
@@ -130,4 +144,17 @@ def _lists(now: Snapshot) -> Iterator[Metric]:
             age.add_metric([item.id], max(0.0, now.now - item.loaded_at))
         refused.add_metric([item.id], item.refused)
         stale.add_metric([item.id], item.stale)
-    yield from (entries, age, refused, stale)
+        quarantined.add_metric([item.id], item.quarantined)
+        overdue.add_metric([item.id], item.overdue)
+        unenforced.add_metric([item.id], item.unenforced)
+    yield from (entries, age, refused, stale, quarantined, overdue, unenforced)
+
+
+def _alerts(now: Snapshot) -> Iterator[Metric]:
+    raised = CounterMetricFamily("filterproxy_alerts", "Alerts raised.", labels=["kind", "list"])
+    for row, value in now.alerts.items():
+        raised.add_metric(list(row), value)
+    lost = CounterMetricFamily("filterproxy_alerts_undelivered", "Alerts that did not arrive.", labels=["way"])
+    for way, value in now.undelivered.items():
+        lost.add_metric([way], value)
+    yield from (raised, lost)

@@ -55,6 +55,7 @@ def exposed() -> list[Metric]:
         version="0", now=2.0, events=dict.fromkeys(EVENTS, 0), verdicts={("-", "dns", "allow"): 1}, generation=1,
         processes=[metrics.ProcessState("edge-0", True, 0, 1.0, 1)],
         lists=[metrics.ListState("a", 1, 1.0, 0, False)], gauges=dict.fromkeys(metrics.GAUGES, 0.0),
+        alerts={("domain", "a"): 1}, undelivered={"mail": 0},
     )  # fmt: skip
     return list(metrics.Exposition(lambda: snapshot).collect())
 
@@ -68,7 +69,7 @@ def test_every_metric_is_documented_and_every_documented_one_exists():
 def test_no_metric_has_a_label_for_who_or_what():
     """Labels name lists, processes and outcomes, never an address, a URL or a client."""
     labels = {label for metric in exposed() for sample in metric.samples for label in sample.labels}
-    assert labels <= {"version", "event", "list", "frontend", "action", "process"}
+    assert labels <= {"version", "event", "list", "frontend", "action", "process", "kind", "way"}
 
 
 def test_every_route_is_documented_and_every_documented_one_exists():

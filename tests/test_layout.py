@@ -12,7 +12,10 @@ from tests.conftest import ROOT
 PACKAGE, TESTS = ROOT / "filterproxy", ROOT / "tests"
 BESIDE = ("contract", "integration", "e2e", "data")
 """Folders of tests that are about several rooms at once."""
-OF_THE_HOUSE = {"test_docs.py", "test_layout.py", "test_cases.py"}
+OF_THE_HOUSE = {
+    "test_docs.py", "test_layout.py", "test_cases.py",
+    "lists/formats/test_golden.py", "lists/formats/test_agreement.py",
+}  # fmt: skip
 ELSEWHERE = {
     "inspection/": "one door: tests/inspection/test_filter.py drives the addon, inside a real mitmproxy",
     "runtime/": "tests/integration/test_supervisor.py runs whole products, and kills each of their processes",
@@ -20,6 +23,8 @@ ELSEWHERE = {
     "cli/doctor.py": "asks the running product: tests/integration",
     "cli/probes.py": "asks the running product: tests/integration",
     "cli/run.py": "starts the product: tests/integration",
+    "cli/selftest_asks.py": "asks the running product: tests/integration/test_selftest.py",
+    "cli/selftest_product.py": "asks the running product: tests/integration/test_selftest.py",
     "cli/top.py": "asks the running product: tests/integration",
     "cli/version.py": "tests/cli/test_main.py",
     "__main__.py": "one call; every test of the command line goes through it",

@@ -58,11 +58,19 @@ def test_what_is_not_known_is_left_out():
     assert not {f"filterproxy_{name}" for name in GAUGES} & {name for name, *_ in samples(EMPTY)}
 
 
+def test_alerts_are_counted_by_kind_and_list_and_by_the_way_they_were_lost():
+    """What was raised, and what nobody was told of."""
+    found = samples(Snapshot("1", 1.0, {}, {}, 1, alerts={("domain", "court"): 2}, undelivered={"mail": 1}))
+    assert found["filterproxy_alerts_total", ("kind", "domain"), ("list", "court")] == 2
+    assert found["filterproxy_alerts_undelivered_total", ("way", "mail")] == 1
+
+
 def test_labels_are_fixed_words_and_ids():
     """Only these labels exist, so no address, URL or client can be one."""
     process, item = ProcessState("edge-0", True, 0, 1.0, 1), ListState("court", 1, 1.0, 0, stale=False)
     events, verdicts = {"dns_queries": 1}, {("court", "dns", "block"): 1}
-    found = samples(Snapshot("1", 2.0, events, verdicts, 1, [process], [item], dict.fromkeys(GAUGES, 1.0)))
+    gauges, alerts = dict.fromkeys(GAUGES, 1.0), {("domain", "court"): 1}
+    found = samples(Snapshot("1", 2.0, events, verdicts, 1, [process], [item], gauges, alerts, {"mail": 1}))
     assert {label for _, *labels in found for label, _ in labels} == {
-        "version", "event", "list", "frontend", "action", "process",
+        "version", "event", "list", "frontend", "action", "process", "kind", "way",
     }  # fmt: skip

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from .options import DEFAULT_CONFIG, Config, Json, Printer
-
-if TYPE_CHECKING:
-    from filterproxy.core.model import Entry
+from . import difference, dry_run, parse, quarantine, selftest
+from .options import DEFAULT_CONFIG, Config, Json
 
 
 def app() -> typer.Typer:
     """Return the command group."""
     group = typer.Typer(no_args_is_help=True, help="Lists: their status, a refresh, what a file says.")
-    for command in (status, refresh, parse):
+    for command in (status, refresh):
         group.command()(command)
+    group.command()(difference.diff)
+    group.command()(parse.parse)
+    group.command()(selftest.selftest)
+    group.command("dry-run")(dry_run.dry_run)
+    group.command()(quarantine.quarantine)
+    group.command()(quarantine.decide)
     return group
 
 
@@ -58,39 +60,10 @@ def refresh(
         raise typer.Exit(1)
 
 
-def parse(
-    file: Annotated[Path, typer.Argument(metavar="FILE")],
-    form: Annotated[str, typer.Option("--format", metavar="F", help="urls, domains or keywords.")],
-) -> None:
-    """Print a file's entries as JSON lines; bad lines go to standard error."""
-    from filterproxy.core.model import Entry, ListFormat
-    from filterproxy.errors import ConfigError
-    from filterproxy.lists import sources
-    from filterproxy.lists.formats import PARSERS, Options
-
-    if form not in list(ListFormat):
-        raise ConfigError(f"--format: {form} is none of {', '.join(ListFormat)}")
-    printer = Printer()
-    try:
-        for item in PARSERS[ListFormat(form)](sources.lines(file), Options()):
-            if isinstance(item, Entry):
-                printer.line(_entry_line(item))
-            else:
-                print(f"{file}:{item.line}: {item.reason}" + (f": {item.text!r}" if item.text else ""), file=sys.stderr)
-    finally:
-        printer.flush()
-
-
-def _entry_line(entry: Entry) -> str:
-    from .quoting import quoted
-
-    return (
-        f'{{"kind": "{entry.kind}", "value": {quoted(entry.value)}, "scope": "{entry.scope}", '
-        f'"action": "{entry.action}", "line": {entry.line}}}'
-    )
-
-
-_COLUMNS = ("id", "state", "entries", "exact", "host", "none", "bad_lines", "age", "reason")
+_COLUMNS = (
+    "id", "state", "format", "version", "size", "entries", "exact", "host", "none", "quarantined", "bad_lines",
+    "refused", "age", "reason",
+)  # fmt: skip
 
 
 def _table(rows: list[dict[str, Any]]) -> None:
@@ -101,9 +74,14 @@ def _table(rows: list[dict[str, Any]]) -> None:
     for column in _COLUMNS:
         table.add_column(column.replace("_", " "))
     for row in rows:
-        said = {**row, "age": _age(row.get("loaded_at"))}
+        said = {**row, "age": _age(row.get("loaded_at")), "size": _size(row.get("bytes", 0))}
         table.add_row(*(str(said.get(column, "")) for column in _COLUMNS))
     Console().print(table, markup=False)
+
+
+def _size(count: int) -> str:
+    """Say how large a list's segment is on disk."""
+    return f"{count / 1024:.0f} KiB" if count < 1024 * 1024 else f"{count / 1024 / 1024:.1f} MiB"
 
 
 def _age(loaded_at: float | None) -> str:

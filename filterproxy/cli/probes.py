@@ -116,7 +116,7 @@ def _refused_check(what: str, address: str, kind: socket.SocketKind) -> Check:
 def _dns_check(what: str, address: str, *, tcp: bool, name: bytes = b"\x07invalid\0") -> Check:
     question = struct.pack("!6H", 0x4650, 0x0100, 1, 0, 0, 0) + name + struct.pack("!2H", 2, 1)
     try:
-        reply = _ask_tcp(address, question) if tcp else _ask_udp(address, question)
+        reply = ask_tcp(address, question) if tcp else ask_udp(address, question)
     except OSError as exc:
         return Check(what, "fail", f"no answer ({exc.strerror or 'too late'})", "is a firewall in between?")
     if len(reply) < 12 or reply[:2] != question[:2]:
@@ -129,16 +129,18 @@ def _dns_check(what: str, address: str, *, tcp: bool, name: bytes = b"\x07invali
     return Check(what, "ok", "answers")
 
 
-def _ask_udp(address: str, question: bytes) -> bytes:
+def ask_udp(address: str, question: bytes) -> bytes:
+    """Return the answer to a packed question over UDP. Raises OSError."""
     with socket.socket(_family(address), socket.SOCK_DGRAM) as sock:
         sock.settimeout(_SECONDS)
-        sock.connect(_reachable(address))
+        sock.connect(reachable(address))
         sock.send(question)
         return sock.recv(4096)
 
 
-def _ask_tcp(address: str, question: bytes) -> bytes:
-    with socket.create_connection(_reachable(address), _SECONDS) as sock:
+def ask_tcp(address: str, question: bytes) -> bytes:
+    """Return the answer to a packed question over TCP; empty where the connection was closed. Raises OSError."""
+    with socket.create_connection(reachable(address), _SECONDS) as sock:
         sock.sendall(struct.pack("!H", len(question)) + question)
         with sock.makefile("rb") as file:
             return file.read(struct.unpack("!H", file.read(2).rjust(2, b"\0"))[0])
@@ -147,7 +149,7 @@ def _ask_tcp(address: str, question: bytes) -> bytes:
 def _http_check(what: str, address: str, target: str, wanted: int | None) -> Check:
     request = f"GET {target} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
     try:
-        with socket.create_connection(_reachable(address), _SECONDS) as sock:
+        with socket.create_connection(reachable(address), _SECONDS) as sock:
             sock.settimeout(_SECONDS)
             sock.sendall(request.encode())
             first = sock.recv(64).split(b" ")
@@ -165,7 +167,7 @@ def _family(address: str) -> socket.AddressFamily:
     return socket.AF_INET6 if address.startswith("[") else socket.AF_INET
 
 
-def _reachable(address: str) -> tuple[str, int]:
+def reachable(address: str) -> tuple[str, int]:
     """Return where to reach a listener; one on every address is reached on loopback."""
     host, port = split_address(address)
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Self
+
 from filterproxy.core.bundle import Shares
-from filterproxy.core.model import BadLine, Entry
+from filterproxy.core.model import BadLine, Entry, Item
 from filterproxy.errors import SourceError
+from filterproxy.settings.lists import List
 
 SMALL = 50
 """Lists of fewer entries, before and now, may change as they like: a person edits them."""
-GROWTH = 10
-"""A list may not become this many times larger at once."""
 MANY_BAD_LINES = 10_000
 """So many bad lines, more than there are entries, end the reading."""
-REMAINS = 0.75
-"""The share of a list that must remain at once; less looks cut short."""
 
 
 class Flood:
@@ -24,29 +25,62 @@ class Flood:
         self._limit = limit
         self.entries = self.bad_lines = 0
 
-    def add(self, item: Entry | BadLine) -> None:
+    def passed(self, items: Iterable[Item]) -> Iterator[Item]:
+        """Pass on the items, counting each. Raises SourceError as `add` does."""
+        for item in items:
+            self.add(item)
+            yield item
+
+    def add(self, item: Item) -> None:
         """Count what a line said. Raises SourceError where it is too much."""
         if isinstance(item, BadLine):
             self.bad_lines += 1
             if self.bad_lines > MANY_BAD_LINES and self.bad_lines > self.entries:
                 raise SourceError(f"not a list of this format: {self.bad_lines} bad lines")
-        else:
+        elif isinstance(item, Entry):
             self.entries += 1
             if self.entries > self._limit:
                 raise SourceError(f"more than max_entries ({self._limit})")
 
 
-def check(new: Shares, previous: Shares | None) -> None:
-    """Raise SourceError with the reason where a list must not take force."""
-    if new.entries == 0:
-        raise SourceError("no entry in it")
-    if new.bad_lines > 10 and new.bad_lines > new.entries:
-        raise SourceError(f"not a list of this format: {new.bad_lines} bad lines beside {new.entries} entries")
-    if previous is not None and new.unended > previous.unended and new.entries < previous.entries:
-        raise SourceError(f"its last line has no end, and {previous.entries - new.entries} entries are gone: cut short")
-    if previous is None or max(new.entries, previous.entries) < SMALL:
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one list may do at once."""
+
+    least: int = 1
+    """Entries at least."""
+    growth: float = 10
+    """A list may not become this many times larger at once."""
+    removed: float = 0.25
+    """The share of its entries that may be gone at once; more looks cut short, or like another list."""
+
+    @classmethod
+    def of(cls, table: List) -> Self:
+        """Return the limits of a list's table."""
+        return cls(table.min_entries, table.max_growth, table.max_removed)
+
+
+def check(new: Shares, previous: Shares | None, removed: int = 0, limits: Limits | None = None) -> None:
+    """Raise SourceError with the reason where a list must not take force. `removed` entries of `previous` are gone."""
+    limits = limits or Limits()
+    found = new.entries + new.quarantined
+    if found == 0:
+        raise SourceError(f"no entry in it, but {new.bad_lines} bad lines" if new.bad_lines else "no entry in it")
+    if new.bad_lines > 10 and new.bad_lines > found + new.unenforceable:
+        raise SourceError(f"not a list of this format: {new.bad_lines} bad lines beside {found} entries")
+    if found < limits.least:
+        raise SourceError(f"{found} entries, fewer than min_entries ({limits.least})")
+    if previous is None:
         return
-    if new.entries >= GROWTH * previous.entries:
-        raise SourceError(f"{new.entries} entries where there were {previous.entries}: {GROWTH} times larger or more")
-    if new.entries < REMAINS * previous.entries:
-        raise SourceError(f"{new.entries} entries where there were {previous.entries}: it looks cut short")
+    before = previous.entries
+    gone = max(removed, before - found)  # a name cut in two leaves as many entries as there were, one of them nobody's
+    if new.unended > previous.unended and gone > 0:
+        raise SourceError(f"its last line has no end, and {gone} entries are gone: cut short")
+    if max(found, before) < SMALL:
+        return
+    if found >= limits.growth * before:
+        raise SourceError(f"{found} entries where there were {before}: {limits.growth:g} times larger or more")
+    if found < (1 - limits.removed) * before:
+        raise SourceError(f"{found} entries where there were {before}: it looks cut short")
+    if removed > limits.removed * before:
+        raise SourceError(f"{removed} of {before} entries are gone at once: it looks like another list")

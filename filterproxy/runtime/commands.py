@@ -28,7 +28,8 @@ async def answer(supervisor: Supervisor, request: dict[str, Any], by: str) -> Re
             # Several people may act under one Unix user. Who they say they are is kept beside what the kernel knows.
             said = request.get("by")
             name = f"{said} ({by})" if isinstance(said, str) and said.strip() else by
-            return Reply(await supervisor.ask_control("command", {"request": request, "by": name}, _LONGEST))
+            body = {"request": request, "by": name, "user": by}
+            return Reply(await supervisor.ask_control("command", body, _LONGEST))
 
 
 def _bundle(supervisor: Supervisor) -> Reply:

@@ -12,6 +12,7 @@ from typing import Any
 
 import uvicorn
 
+from filterproxy.alerts import Alerts
 from filterproxy.keys import Keys
 from filterproxy.notice.render import Notices
 from filterproxy.notice.token import Opener, Sealer
@@ -29,6 +30,8 @@ from .operators_page import operators_page
 from .worker import Worker, now
 
 _log = logging.getLogger(__name__)
+_LAST_ALERTS = 1.0
+"""Seconds in which alerts that wait may still be sent."""
 
 
 async def main(worker: Worker) -> None:
@@ -36,8 +39,9 @@ async def main(worker: Worker) -> None:
     settings = worker.settings
     keys = await asyncio.to_thread(Keys.open, settings.keys_folder)
     store = Store(settings.store_url, keys.column)
-    librarian = Librarian(worker, keys, store)
-    desk = Desk(worker, store, librarian)
+    alerts = await asyncio.to_thread(Alerts, settings)
+    librarian = Librarian(worker, keys, store, alerts)
+    desk = Desk(worker, store, librarian, alerts)
     worker.commands |= {"command": desk.command, "totals": desk.totals}
     notices = Notices(settings.operator, settings.portal.url, Sealer(keys.token_public))
     parts = Parts(
@@ -61,6 +65,7 @@ async def main(worker: Worker) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*serving, *tasks, return_exceptions=True)
+        await asyncio.to_thread(alerts.close, _LAST_ALERTS)
         await asyncio.to_thread(store.close)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import product
 
+from filterproxy.core.bundle import CANARY
 from filterproxy.core.model import Verdict
 from filterproxy.settings import Settings
 
@@ -33,7 +34,8 @@ class Layout:
     """Which cell counts what: first the events, then a cell per list, frontend and outcome."""
 
     lists: tuple[str, ...]
-    """The ids counted: every list, `profile:<id>` for a profile's own entries, and "-" for none."""
+    """The ids counted: every list, `profile:<id>` for a profile's own entries, `canary:<id>` for what a self-test
+    asked beside a list, and "-" for none."""
     rows: tuple[Row, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -43,7 +45,8 @@ class Layout:
     def of(cls, settings: Settings) -> Layout:
         """Return the layout that `settings` ask for."""
         lists = [item.id for item in settings.lists]
-        return cls((NO_LIST, *lists, *(f"profile:{item.id}" for item in settings.profiles)))
+        profiles = (f"profile:{item.id}" for item in settings.profiles)
+        return cls((NO_LIST, *lists, *profiles, *(f"{CANARY}{name}" for name in lists)))
 
     @property
     def size(self) -> int:

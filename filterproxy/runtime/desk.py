@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
+from filterproxy.alerts import Alerts
 from filterproxy.core.appeals import State, sufficient
 from filterproxy.core.model import Kind
 from filterproxy.core.totals import Total
@@ -19,9 +20,12 @@ from .channel import Body, ChannelError
 from .counters import NO_LIST
 from .decisions import EXPIRES, Decision, Outcome, blocking, carry_out, subject_of
 from .librarian import Librarian
+from .quarantine import Quarantine
 from .worker import Worker, now
 
 _REPORT = 10.0
+_NAMES = 10_000
+"""Names of a difference that are told at most, added and removed each."""
 _WAITING = (State.RECEIVED, State.TRIAGED, State.FORWARDED)
 
 
@@ -35,16 +39,19 @@ class _People:
 class Desk:
     """Takes requests, each as one JSON object, and answers them."""
 
-    def __init__(self, worker: Worker, store: Store, librarian: Librarian) -> None:
+    def __init__(self, worker: Worker, store: Store, librarian: Librarian, alerts: Alerts) -> None:
         """Use what the control role opened."""
-        self._worker, self._store, self._librarian = worker, store, librarian
+        self._worker, self._store, self._librarian, self._alerts = worker, store, librarian, alerts
+        self._quarantine = Quarantine(worker.settings, store, librarian)
         self._people = _People()
+        self._overdue: dict[str, int] = {}
         self._wake = asyncio.Event()
 
     async def run(self) -> None:
         """Tell the supervisor how lists, store and appeals stand, now and then and after each change."""
         while True:
             await self._look_at_people()
+            self._overdue = {name: found.overdue for name, found in (await self._librarian.tallies()).items()}
             with contextlib.suppress(ChannelError):
                 self._worker.channel.tell("report", self.report())
             with contextlib.suppress(TimeoutError):
@@ -55,12 +62,13 @@ class Desk:
         """Return how lists, store and appeals stand. No address is in it."""
         return {
             "lists": record.internal(
-                self._worker.live.policy(), self._worker.settings, self._librarian.statuses, now()
+                self._worker.live.policy(), self._worker.settings, self._librarian.manifest, now(), self._overdue
             ),
             "bundle_error": self._librarian.disk_error,
             "store_up": self._people.store_up,
             "appeals_waiting": self._people.waiting,
             "appeals_overdue": self._people.overdue,
+            "alerts": _counted(self._alerts),
         }
 
     async def command(self, body: Body) -> Body:
@@ -71,6 +79,8 @@ class Desk:
                 return self.report()
             case "refresh":
                 return await self._refresh(request)
+            case "diff":
+                return await self._diff(request)
             case "appeals.list":
                 return await asyncio.to_thread(self._list, request)
             case "appeals.show":
@@ -83,6 +93,11 @@ class Desk:
                 await asyncio.to_thread(self._store.revoke_override, str(request.get("id", "")), now(), by=by)
                 await self._librarian.look_for_overrides(force=True)
                 return {"said": "The override has ended; the list blocks again."}
+            case "quarantine.list":
+                return await self._quarantine.list(request)
+            case "quarantine.decide":
+                self._wake.set()
+                return await self._quarantine.decide(request, str(body.get("user", "")))
             case other:
                 raise ControlError(f"nobody here knows {other!r}")
 
@@ -104,6 +119,15 @@ class Desk:
         await self._librarian.refresh(tables, accept=bool(request.get("accept")))
         self._wake.set()
         return self.report()
+
+    async def _diff(self, request: Body) -> Body:
+        """Say what reading lists now would change."""
+        wanted, names = request.get("lists"), request.get("names", 20)
+        tables = [table for table in self._worker.settings.lists if not wanted or table.id in wanted]
+        if unknown := set(wanted or ()) - {table.id for table in tables}:
+            raise ControlError(f"there is no list {min(unknown)}")
+        most = names if isinstance(names, int) and 0 <= names <= _NAMES else _NAMES
+        return {"differences": [await self._librarian.differ(table, most) for table in tables]}
 
     def _list(self, request: Body) -> Body:
         state = _state(request.get("state"))
@@ -187,6 +211,14 @@ class Desk:
         waiting = [row for state in _WAITING for row in self._store.appeals(state)]
         overdue = now() - self._worker.settings.alerts.overdue
         return _People(True, len(waiting), sum(row.created_at < overdue for row in waiting))
+
+
+def _counted(alerts: Alerts) -> dict[str, Any]:
+    counts = alerts.counts()
+    return {
+        "raised": [[*row, value] for row, value in sorted(counts.raised.items())],
+        "undelivered": counts.undelivered,
+    }
 
 
 def _decision(request: Body, by: str) -> Decision:

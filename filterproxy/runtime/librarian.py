@@ -4,97 +4,219 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any
 
+from filterproxy.alerts import Alert, Alerts
+from filterproxy.alerts.alert import licence_ended
 from filterproxy.core.appeals import sufficient
 from filterproxy.core.policy import Override
-from filterproxy.errors import ConfigError, ControlError, StoreError
+from filterproxy.core.quarantine import Decision
+from filterproxy.errors import ConfigError, ControlError, FilterproxyError, StoreError
 from filterproxy.keys import Keys
+from filterproxy.lists import difference, sources
 from filterproxy.lists.publish import Manifest, Status
 from filterproxy.lists.refresh import Refresher
 from filterproxy.settings.lists import List
 from filterproxy.store import Store
 
+from .alarms import standing
 from .channel import ChannelError
 from .logs import event, failed
+from .quarantine import Tally, tally
 from .worker import Worker, now
 
 _log = logging.getLogger(__name__)
-_AGAIN = 300.0
-"""Seconds after which a refused list is read again, if it is not due before."""
+_AGAIN = 60.0
+"""Seconds after which a refused list is read again, if it is not due before; twice as many with each refusal."""
 _OVERRIDES = 15.0
 """Seconds between two looks at the store for overrides that another machine made."""
+_ALARMS = 60.0
 _PUBLISH = 120.0
+_SLOW = 20.0
+"""Seconds that the first bundle waits for lists that come over a network."""
 
 
 class Librarian:
     """Owns the refresher. All methods are called on the control process's loop."""
 
-    def __init__(self, worker: Worker, keys: Keys, store: Store) -> None:
+    def __init__(self, worker: Worker, keys: Keys, store: Store, alerts: Alerts) -> None:
         """Take up the bundle on disk; nothing is read yet."""
-        self._worker, self._keys, self._store = worker, keys, store
+        self._worker, self._keys, self._store, self._alerts = worker, keys, store, alerts
         self._refresher: Refresher | None = None
         self._due = {table.id: 0.0 for table in worker.settings.lists}
+        self._unread = set(self._due)
         self._publishing, self._overriding = asyncio.Lock(), asyncio.Lock()
         self._published = -1
-        self._opened = self._all_read = False
+        self._complete = asyncio.Event()
+        """Set once the first bundle may be published: every list was read, or those that are slow waited for."""
         self._overrides: frozenset[str] | None = None
         self._loop = asyncio.get_running_loop()
         self.disk_error = ""
         """Why the last bundle could not be written; empty where it could."""
 
     @property
+    def manifest(self) -> Manifest:
+        """What is in force on disk, and how the last reading of each list went."""
+        return self._refresher.manifest if self._refresher is not None else Manifest(0)
+
+    @property
     def statuses(self) -> dict[str, Status]:
-        """How the last reading of each list went."""
-        manifest = self._refresher.manifest if self._refresher is not None else Manifest(0)
-        return {status.list_id: status for status in manifest.statuses}
+        """How the last reading of each list went, by its id."""
+        return {status.list_id: status for status in self.manifest.statuses}
 
     async def run(self) -> None:
         """Keep the lists in force until cancelled. Whatever goes wrong, the last good bundle stays."""
-        settings = self._worker.settings
-        looked = float("-inf")
+        await self._insist(self._open)
+        tables = self._worker.settings.lists
+        remote = [table for table in tables if sources.is_remote(table.source)]
+        local = [table for table in tables if table not in remote]
+        # Apart: a source that stalls keeps no file waiting. Each reads its lists one after the other.
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._keep(local))
+            group.create_task(self._keep(remote))
+            group.create_task(self._begin())
+            group.create_task(self._again(_OVERRIDES, self.look_for_overrides))
+            group.create_task(self._again(_ALARMS, self._look_around))
+
+    async def _keep(self, tables: Sequence[List]) -> None:
+        """Read each of these lists whenever it is due."""
         while True:
-            try:
-                if not self._opened:
-                    await self._open()
-                if time.monotonic() - looked >= _OVERRIDES:
-                    looked = time.monotonic()
-                    await self.look_for_overrides()
-                if self._published < 0 or self._is_due():
-                    await self.refresh(table for table in settings.lists if time.monotonic() >= self._due[table.id])
-            except ControlError as exc:
-                event(_log, logging.ERROR, "bundle_not_published", reason=str(exc))
-            except Exception as exc:  # noqa: BLE001 - the last good bundle stays, and it is tried again
-                failed(_log, "refresh_failed", exc)
+            for table in tables:
+                if time.monotonic() >= self._due[table.id]:
+                    await self._tried(self.refresh([table]))
             await asyncio.sleep(1)
+
+    async def _begin(self) -> None:
+        """Publish the first bundle: once every list was read, but for those that keep it waiting too long."""
+        end = float("inf")
+        while self._unread and time.monotonic() < end:
+            if end == float("inf") and all(sources.is_remote(self._table(name).source) for name in self._unread):
+                end = time.monotonic() + _SLOW
+            await asyncio.sleep(0.05)
+        self._complete.set()
+        await self._insist(self._publish)
+
+    async def _insist(self, work: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            if await self._tried(work()):
+                return
+            await asyncio.sleep(1)
+
+    async def _again(self, every: float, look: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            await self._tried(look())
+            await asyncio.sleep(every)
+
+    async def _tried(self, work: Awaitable[None]) -> bool:
+        """Await `work`; say what went wrong and return whether nothing did. The last good bundle stays."""
+        try:
+            await work
+        except FilterproxyError as exc:
+            event(_log, logging.ERROR, "bundle_not_published", reason=str(exc))
+        except Exception as exc:  # noqa: BLE001 - it is tried again
+            failed(_log, "refresh_failed", exc)
+        else:
+            return True
+        return False
+
+    def _table(self, list_id: str) -> List:
+        return next(table for table in self._worker.settings.lists if table.id == list_id)
 
     async def _open(self) -> None:
         settings, keys = self._worker.settings, self._keys
         if self._refresher is None:
-            self._refresher = await asyncio.to_thread(Refresher, settings, keys.digest, keys.patterns)
+            self._refresher = await asyncio.to_thread(
+                Refresher, settings, keys.digest, keys.patterns, self._alerts.raise_
+            )
         try:
             await self._write(lambda refresher: refresher.refresh_own(now()))
         except ConfigError as exc:  # `run` has checked them; a file of entries may have changed since
             event(_log, logging.ERROR, "own_entries_refused", reason=str(exc))
-        self._opened = True
-
-    def _is_due(self) -> bool:
-        return any(time.monotonic() >= due for due in self._due.values())
 
     async def refresh(self, tables: Iterable[List], *, accept: bool = False) -> None:
         """Read `tables` now and put what changed in force. Raises ControlError where it could not be."""
-        tables = list(tables)
-        begun = time.monotonic()
-        for table in tables:  # also where it fails: a disk that is full is not tried every second
-            self._due[table.id] = begun + min(_AGAIN, table.refresh.total_seconds())
-        await self._write(lambda refresher: refresher.refresh(tables, now(), accept=accept))
-        self._all_read = self._all_read or len(tables) == len(self._due)
+        tables = await self._licensed(tables)
         for table in tables:
-            status = self.statuses.get(table.id)
-            if status is not None and status.state == "ok":
-                self._due[table.id] = begun + table.refresh.total_seconds()
+            begun = time.monotonic()
+            # First, also where it fails: a disk that is full is not tried every second.
+            self._due[table.id] = begun + _AGAIN
+            released = await self._released()
+            try:
+                await self._write(
+                    lambda refresher, table=table, released=released: refresher.refresh(  # type: ignore[misc]
+                        [table], now(), accept=accept, released=released
+                    )
+                )
+            finally:
+                self._due[table.id] = begun + self._pause(table)
+                self._unread.discard(table.id)
         await self._publish()
+
+    def _pause(self, table: List) -> float:
+        """Return the seconds until a list is due again: its interval, less after a refusal, never at the same beat."""
+        wait = table.refresh.total_seconds()
+        status = self.statuses.get(table.id)
+        if status is None or status.state != "ok":
+            wait = min(wait, _AGAIN * 2 ** min(status.refused if status else 0, 6))
+        return wait * random.uniform(0.95, 1.05)
+
+    async def _licensed(self, tables: Iterable[List]) -> list[List]:
+        """Return the tables whose licence has not ended; the others are wiped."""
+        tables, today = list(tables), now().date()
+        over = [table for table in tables if table.licence_until is not None and table.licence_until < today]
+        fresh = [table for table in over if (status := self.statuses.get(table.id)) is None or status.state != "ended"]
+        if fresh:
+            await self._write(lambda refresher: refresher.end(fresh, now()))
+            for table in fresh:
+                if table.licence_until is not None:
+                    self.alert(licence_ended(table.id, table.licence_until))
+        for table in over:
+            self._due[table.id] = time.monotonic() + _ALARMS
+            self._unread.discard(table.id)
+        return [table for table in tables if table not in over]
+
+    async def _released(self) -> dict[str, frozenset[str]] | None:
+        """Return what people have released from quarantine; None where the store is away: what was known holds on."""
+        needed = {table.id: 2 if table.mandatory else 1 for table in self._worker.settings.lists}
+        try:
+            return dict(await asyncio.to_thread(self._store.quarantine_released, needed))
+        except StoreError:
+            return None
+
+    def alert(self, alert: Alert) -> None:
+        """Tell people."""
+        self._alerts.raise_(alert)
+
+    async def _look_around(self) -> None:
+        """Raise an alarm for what has stood too long."""
+        settings, policy = self._worker.settings, self._worker.live.policy()
+        if not self._unread and policy.generation:
+            self._alerts.raise_all(standing(settings, policy, self.statuses, now(), await self._decisions()))
+
+    async def _decisions(self) -> Sequence[Decision]:
+        """Return what people decided of what is held back; while the store is away, as if nobody had."""
+        try:
+            return await asyncio.to_thread(self._store.quarantine_decisions)
+        except StoreError:
+            return ()
+
+    async def tallies(self) -> dict[str, Tally]:
+        """Return by list how many entries are held back, and how many of them wait too long."""
+        return tally(self._worker.settings, self.statuses, await self._decisions(), now())
+
+    async def differ(self, table: List, names: int) -> dict[str, Any]:
+        """Return what reading `table` now would change, with up to `names` names each where the list is open.
+
+        Nothing is put in force. Raises ControlError.
+        """
+        refresher = self._open_refresher()
+        released, status = await self._released(), refresher.status(table.id)
+        known = status.released if status is not None else ()
+        free = frozenset(known if released is None else released.get(table.id, ()))
+        return await asyncio.to_thread(difference.of, refresher, table, now(), free, names)
 
     async def look_for_overrides(self, *, force: bool = False) -> None:
         """Put the store's overrides in force if they changed; a store that is away changes nothing.
@@ -133,11 +255,15 @@ class Librarian:
         """Put the store's overrides in force, and return when every process judges by them. For other threads."""
         asyncio.run_coroutine_threadsafe(self.look_for_overrides(force=True), self._loop).result(_PUBLISH)
 
-    async def _write(self, change: Callable[[Refresher], Manifest]) -> None:
+    def _open_refresher(self) -> Refresher:
         if self._refresher is None:
             raise ControlError("the lists are not open yet; try again in a moment")
+        return self._refresher
+
+    async def _write(self, change: Callable[[Refresher], Manifest]) -> None:
+        refresher = self._open_refresher()
         try:
-            await asyncio.to_thread(change, self._refresher)
+            await asyncio.to_thread(change, refresher)
         except OSError as exc:
             self.disk_error = exc.strerror or type(exc).__name__
             raise ControlError(f"the bundle cannot be written: {self.disk_error}; the last one stays in force") from exc
@@ -146,10 +272,10 @@ class Librarian:
     async def _publish(self) -> None:
         """Have the supervisor put the newest bundle in force everywhere.
 
-        The very first time only once every list was read: workers that wait for lists must not begin with none.
+        The very first time only once it is complete: workers that wait for lists must not begin with none.
         """
         async with self._publishing:
-            something = self._all_read or self._worker.live.manifest.generation > 0
+            something = self._complete.is_set() or self._worker.live.manifest.generation > 0
             if self._refresher is None or not something or self._refresher.manifest.generation == self._published:
                 return
             manifest = self._refresher.manifest

@@ -60,5 +60,7 @@ class Live:
             segments = {part.file: held[part.file] for part in manifest.parts}
         except KeyError as exc:
             raise SegmentError("a segment of the bundle is missing") from exc
-        policy = publish.policy_of(self._settings, segments.values(), self._key, manifest.generation, manifest.loaded())
+        policy = publish.policy_of(
+            self._settings, segments.values(), self._key, manifest.generation, manifest.loaded(), manifest.ended
+        )
         return policy, segments

@@ -11,9 +11,11 @@ from filterproxy.core.bundle import Segment, Shares
 from filterproxy.core.model import Https, Listing
 from filterproxy.core.policy import Policy
 from filterproxy.core.totals import rounded
-from filterproxy.lists.publish import Status
+from filterproxy.lists.publish import Manifest
 from filterproxy.portal.record import ListRecord, Record
 from filterproxy.settings import Settings
+
+_NONE: Mapping[str, int] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +35,14 @@ class Enforced:
 def enforced(listing: Listing, shares: Shares, settings: Settings) -> Enforced:
     """Return what becomes of the entries of `listing` here.
 
-    A domain entry is enforced in DNS. A URL written with http:// is seen whole by the proxy. Any other URL is counted
-    as what happens to it over https: seen whole where its host is inspected, taken for its host where the list says
-    `block-host`, else not enforced. Keywords need the whole URL of every request.
+    A domain entry and an expression over hosts are enforced in DNS. A URL written with http:// is seen whole by the
+    proxy. Any other URL is counted as what happens to it over https: seen whole where its host is inspected, taken for
+    its host where the list says `block-host`, else not enforced. Keywords and expressions over URLs need the whole URL
+    of every request. Hashes, lines that nobody can enforce, and what is in quarantine are not enforced.
     """
     proxy = settings.gateway.enabled and settings.inspection.enabled
     looks_inside = proxy and settings.inspection.tls != "none"
-    exact = shares.domains if settings.dns.enabled or proxy else 0
+    exact = shares.domains + shares.patterns if settings.dns.enabled or proxy else 0
     exact += shares.plain_urls if proxy else 0
     urls = shares.urls - (shares.plain_urls if proxy else 0)
     host = 0
@@ -47,8 +50,8 @@ def enforced(listing: Listing, shares: Shares, settings: Settings) -> Enforced:
         exact += urls
     elif listing.https is Https.BLOCK_HOST:
         host = urls
-    exact += shares.terms if proxy and settings.inspection.tls == "all" else 0
-    total = shares.domains + shares.urls + shares.terms
+    exact += shares.terms + shares.url_patterns if proxy and settings.inspection.tls == "all" else 0
+    total = shares.entries - shares.exceptions + shares.unenforceable + shares.quarantined
     return Enforced(exact, host, total - exact - host)
 
 
@@ -75,11 +78,18 @@ def _public(listing: Listing, segment: Segment | None, settings: Settings, now: 
     )  # fmt: skip
 
 
-def internal(policy: Policy, settings: Settings, statuses: Mapping[str, Status], now: datetime) -> list[dict[str, Any]]:
-    """Return what operators are told of each list: exact numbers, and how the last reading of its source went."""
+def internal(
+    policy: Policy, settings: Settings, manifest: Manifest, now: datetime, overdue: Mapping[str, int] = _NONE
+) -> list[dict[str, Any]]:
+    """Return what operators are told of each list: exact numbers, and how the last reading of its source went.
+
+    `overdue` tells by list how many entries in quarantine wait too long.
+    """
     held = {segment.name: segment for segment in policy.bundle.segments}
+    statuses = {status.list_id: status for status in manifest.statuses}
+    sizes = {part.name: part.size for part in manifest.parts}
     found = []
-    for listing in policy.listings:
+    for listing in settings.listings:
         segment, status = held.get(f"list:{listing.id}"), statuses.get(listing.id)
         shares = segment.shares if segment is not None else Shares()
         loaded_at = segment.loaded_at if segment is not None else None
@@ -91,8 +101,16 @@ def internal(policy: Policy, settings: Settings, statuses: Mapping[str, Status],
             "reason": status.reason if status else "",
             "checked_at": status.checked_at if status else None,
             "refused": status.refused if status else 0,
+            "format": (status.format if status else "") or listing.format or "",
+            "version": segment.version[:12] if segment is not None else "",
+            "bytes": sizes.get(f"list:{listing.id}", 0),
             "entries": shares.entries,
+            "added": status.changed[0] if status else 0,
+            "removed": status.changed[1] if status else 0,
             "bad_lines": shares.bad_lines,
+            "unenforceable": shares.unenforceable,
+            "quarantined": shares.quarantined,
+            "overdue": overdue.get(listing.id, 0),
             "exact": share.exact,
             "host": share.host,
             "none": share.none,

@@ -73,12 +73,17 @@ def snapshot(supervisor: Supervisor) -> metrics.Snapshot:
         ],
         lists=[_list_state(supervisor, item) for item in report.get("lists", ())],
         gauges=_gauges(supervisor),
+        alerts={(kind, name): value for kind, name, value in report.get("alerts", {}).get("raised", ())},
+        undelivered=report.get("alerts", {}).get("undelivered", {}),
     )
 
 
 def _list_state(supervisor: Supervisor, item: dict[str, Any]) -> metrics.ListState:
     refused = supervisor.refused.get(item["id"], 0)
-    return metrics.ListState(item["id"], item["entries"], item["loaded_at"], refused, item["stale"])
+    return metrics.ListState(
+        item["id"], item["entries"], item["loaded_at"], refused, item["stale"], item["quarantined"], item["overdue"],
+        item["none"],
+    )  # fmt: skip
 
 
 def _gauges(supervisor: Supervisor) -> dict[str, float]:

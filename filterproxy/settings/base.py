@@ -9,9 +9,13 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
+from filterproxy.core import names
+
 _DURATION = re.compile(r"(\d+)\s*(s|m|h|d|w)")
 _UNIT = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _LONGEST = timedelta(days=3660)
+_HOST = re.compile(r"[a-z0-9_.-]+|\[[0-9a-f:.]+\]")
+_LOCAL = re.compile(r"(?=.{1,64}$)[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 
 
 class Table(BaseModel):
@@ -60,6 +64,29 @@ def _network(value: str) -> str:
         raise ValueError("write a network such as 192.0.2.0/24 or 2001:db8::/32") from None
 
 
+def host_name(value: str) -> str:
+    """Return the one spelling of a host name or address. Raises ValueError."""
+    found = names.host(value)
+    if found is None or not _HOST.fullmatch(found):
+        raise ValueError("write a host name such as shop.example, or an address")
+    return found
+
+
+def email_address(value: str) -> str:
+    """Return an e-mail address as it is. Raises ValueError."""
+    local, _, domain = value.rpartition("@")
+    if not _LOCAL.fullmatch(local) or not _HOST.fullmatch(domain.lower()) or names.host(domain) is None:
+        raise ValueError("write an e-mail address such as abuse@operator.example")
+    return value
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a canonical host is this machine by its name or address."""
+    if host == "localhost" or not names.is_address(host):
+        return host == "localhost"
+    return ipaddress.ip_address(host.strip("[]")).is_loopback
+
+
 Duration = Annotated[timedelta, BeforeValidator(_duration), AfterValidator(_bounded)]
 """A length of time: a number of seconds, or text such as 30s, 15m, 12h, 7d, 2w."""
 
@@ -68,6 +95,12 @@ SocketAddress = Annotated[str, AfterValidator(_address)]
 
 Network = Annotated[str, AfterValidator(_network)]
 """An IPv4 or IPv6 network in CIDR form."""
+
+HostName = Annotated[str, AfterValidator(host_name)]
+"""A host name or address, kept in its one spelling; an IPv6 address in brackets."""
+
+EmailAddress = Annotated[str, AfterValidator(email_address)]
+"""An e-mail address whose local part is a dot-atom (RFC 5321, section 4.1.2), in ASCII."""
 
 
 def split_address(value: str) -> tuple[str, int]:

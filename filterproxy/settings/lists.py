@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
+from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -10,6 +11,57 @@ from pydantic import Field, field_validator, model_validator
 from filterproxy.core.model import Action, Basis, DnsAnswer, Https, ListFormat, Listing, OnFailure
 
 from .base import Duration, Table
+
+MIB = 1024 * 1024
+
+
+class Fetch(Table):
+    """How an https source is fetched. Every size also holds for files."""
+
+    headers: Path | None = None
+    """A file of `Name: value` lines that are sent along, such as an API key. Only its owner may read it."""
+    certificate: Path | None = None
+    """The client's certificate (PEM)."""
+    key: Path | None = None
+    """The key of the client's certificate (PEM). Only its owner may read it."""
+    ca: Path | None = None
+    """Certificates (PEM) that the source's own must lead to. Unset: the system's."""
+    timeout: Duration = Field(default=timedelta(minutes=5), gt=timedelta())
+    """How long the whole may take; a source that sends nothing for a tenth of it has stalled."""
+    max_bytes: int = Field(default=512 * MIB, ge=1)
+    """Bytes at most as they arrive."""
+    max_unpacked: int = Field(default=2048 * MIB, ge=1)
+    """Bytes at most once unpacked."""
+    private: bool = False
+    """Whether the source may be on a private, loopback or link-local address."""
+
+
+class Signed(Table):
+    """Who signs the list. What is not signed, or not by this key, is refused."""
+
+    key: str = ""
+    """An Ed25519 public key in base64 or PEM, or that of minisign. Empty: no signature is asked for."""
+    signature: str = ""
+    """A path or https URL. Empty: the source with `.minisig` or `.sig` put on."""
+
+
+class Columns(Table):
+    """Where a CSV list keeps what: each the name of a column, or its number from 1."""
+
+    url: str = ""
+    """URLs, read as a URL list is. Empty with `domain` empty as well: the column named `url`."""
+    domain: str = ""
+    """Names, read as a domain list is."""
+    reference: str = ""
+    """The provider's reference."""
+    not_before: str = ""
+    """The moment from which an entry counts: ISO 8601, UTC unless it says."""
+    not_after: str = ""
+    """The moment from which it counts no more."""
+    territory: str = ""
+    """Where it counts; several are parted by a space, `;` or `|`."""
+    delimiter: str = Field(default=",", pattern=r"^.$|^\t$")
+    """What parts the columns."""
 
 
 class List(Table):
@@ -34,15 +86,28 @@ class List(Table):
     action: Action | None = None
     """block, allow, flag or warn. Unset: block; flag for keyword lists."""
     source: str = Field(min_length=1)
-    """A file, relative to the working directory."""
-    format: ListFormat
-    """urls, domains or keywords."""
+    """A file or folder, relative to the working directory, or an https URL; also packed (gzip, zstd, tar)."""
+    within: str = ""
+    """The folder inside the source that holds the list, such as one category of a squidGuard tree."""
+    format: ListFormat | None = None
+    """The form of its lines. Unset: told from what is there; keyword, CSV and hash lists are always named."""
     refresh: Duration = Field(default=timedelta(hours=1), gt=timedelta())
     """How often the source is read again."""
     max_age: Duration | None = None
     """The age beyond which the list counts as failed."""
+    min_entries: int = Field(default=1, ge=1)
+    """Fewer entries than this, and the list is refused."""
     max_entries: int = Field(default=10_000_000, ge=1)
     """More entries than this, and the list is refused."""
+    max_growth: float = Field(default=10, gt=1, le=1_000_000)
+    """So many times larger at once, and the list is refused."""
+    max_removed: float = Field(default=0.25, ge=0, le=1)
+    """If more than this share of its entries is gone at once, the list is refused."""
+    guard: tuple[Literal["own", "top-sites", "suffixes"], ...] = ("own", "top-sites", "suffixes")
+    """Entries that would block one of these whole are kept in quarantine until somebody decides: the operator's own
+    domains, top sites (`operator.top_sites`), suffixes under which everybody registers names."""
+    licence_until: date | None = None
+    """The last day of the licence; then the list is wiped."""
     on_failure: OnFailure = OnFailure.OPEN
     """open: go on without the list; closed: refuse what it would have judged."""
     https: Https = Https.PASS
@@ -52,7 +117,7 @@ class List(Table):
     www: bool = False
     """Whether a URL is looked up with `www.` put on and taken off as well."""
     subdomains: bool | None = None
-    """For domain lists: whether an entry covers what is below it. Unset: it does."""
+    """Whether a name covers what is below it. Unset: as its format says; domain lists do, hosts files do not."""
     dns: DnsAnswer = DnsAnswer.NXDOMAIN
     """How a blocked name is answered: nxdomain, nodata, null, refused or notice."""
     http_status: Literal[200, 403, 404, 451] | None = None
@@ -61,12 +126,22 @@ class List(Table):
     """The extended DNS error. Unset: 16 for law and court, 15 for voluntary, 17 for subscriber."""
     appeal: str = ""
     """Where the owner of the list hears appeals: a URL or an e-mail address."""
+    columns: Columns = Columns()
+    fetch: Fetch = Fetch()
+    signed: Signed = Signed()
 
     @field_validator("source")
     @classmethod
     def _path(cls, value: str) -> str:
         if "\0" in value:
             raise ValueError("a path holds no NUL")
+        scheme, slashes, rest = value.partition("://")
+        if not slashes:
+            return value
+        if scheme.lower() == "http":
+            raise ValueError("write an https URL: whoever is on the way could change what comes over http")
+        if scheme.lower() == "https" and "@" in rest.partition("/")[0]:
+            raise ValueError("a password does not belong into a URL: put it into fetch.headers")
         return value
 
     @field_validator("action")
@@ -81,6 +156,10 @@ class List(Table):
         keywords = self.format is ListFormat.KEYWORDS
         if self.mandatory and self.resolved_action is not Action.BLOCK:
             raise ValueError("a mandatory list blocks; its action cannot be anything else")
+        if self.format is ListFormat.HASHES and self.action is not None and self.action is not Action.BLOCK:
+            raise ValueError("a hash list blocks")
+        if bool(self.fetch.certificate) != bool(self.fetch.key):
+            raise ValueError("fetch.certificate and fetch.key go together")
         if self.mandatory and keywords:
             raise ValueError("a keyword list cannot be mandatory: keywords rank below every list")
         if not keywords and self.resolved_action in (Action.FLAG, Action.WARN):

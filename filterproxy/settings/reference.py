@@ -9,7 +9,7 @@ import json
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from enum import StrEnum
 from pathlib import Path
 from types import NoneType, UnionType
@@ -108,17 +108,26 @@ def every_key() -> Iterator[Key]:
     """Yield every key of the configuration, in the order of the models."""
     for table, model in tables():
         for name, field in model.model_fields.items():
+            if _is_table(field.annotation):
+                continue
             takes, default = _takes(field.annotation, field), _toml(field.default)
             yield Key(table, name, takes, default, _flat(field.description or ""), field.is_required())
 
 
 def tables() -> Iterator[tuple[str, type[BaseModel]]]:
-    """Yield every table as it is written in TOML, with its model."""
+    """Yield every table as it is written in TOML, with its model; a table inside another follows it."""
     for name, field in Settings.model_fields.items():
         parts = typing.get_args(field.annotation)
         model = parts[0] if parts else field.annotation
-        assert isinstance(model, type)  # noqa: S101 - for mypy: every field of Settings is a table
+        assert _is_table(model)  # noqa: S101 - for mypy: every field of Settings is a table
         yield (f"[[{name}]]" if parts else f"[{name}]"), model
+        for inner, inside in model.model_fields.items():
+            if _is_table(inside.annotation):
+                yield f"[{name}.{inner}]", inside.annotation
+
+
+def _is_table(annotation: object) -> typing.TypeGuard[type[BaseModel]]:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
 def markdown() -> str:
@@ -139,12 +148,15 @@ def example() -> str:
     """Return config/filterproxy.toml: every key, its meaning as a comment, and samples of lists and of a profile."""
     parts = [_HEAD]
     samples = {"[[lists]]": _LISTS, "[[profiles]]": _PROFILES}
+    waiting: list[str] = []
     for table, model in tables():
+        if "." not in table:  # the further samples of a table come after the tables inside its first
+            parts, waiting = parts + waiting, []
         rows = [key for key in every_key() if key.table == table]
         first, *others = samples.get(table, ({},))
         parts.append("\n".join([*_comment(_flat(model.__doc__ or "")), table, *_explained(rows, first), ""]))
-        parts += ["\n".join([table, *_plain(other), ""]) for other in others]
-    return "\n".join(parts)
+        waiting += ["\n".join([table, *_plain(other), ""]) for other in others]
+    return "\n".join(parts + waiting)
 
 
 def _explained(rows: Sequence[Key], values: Mapping[str, object]) -> Iterator[str]:
@@ -197,7 +209,15 @@ def _takes(annotation: object, field: FieldInfo | None = None) -> str:
         return ", ".join(f"`{item.value}`" for item in annotation)
     if annotation is str and field is not None and field.metadata and (named := _by_validator(field.metadata)):
         return named
-    plain = {bool: "`true`, `false`", int: "number", str: "text", Path: "path", timedelta: "duration"}
+    plain = {
+        bool: "`true`, `false`",
+        int: "number",
+        float: "number",
+        date: "date",
+        str: "text",
+        Path: "path",
+        timedelta: "duration",
+    }
     return plain.get(annotation, "text") if isinstance(annotation, type) else "text"
 
 
@@ -222,7 +242,7 @@ def _toml(value: object) -> str:
         return f"{{ {', '.join(f'{name} = {_toml(item)}' for name, item in value)} }}"
     if isinstance(value, tuple | list):
         return f"[{', '.join(_toml(item) for item in value)}]"
-    if isinstance(value, int):
+    if isinstance(value, int | float):
         return str(value)
     return json.dumps(str(value), ensure_ascii=False)
 

@@ -77,6 +77,12 @@ class Settings(Table):
                 raise ValueError(f"dns.upstreams: {upstream} is where dns.listen serves: it would ask itself for ever")
         return self
 
+    @model_validator(mode="after")
+    def _can_mail(self) -> Self:
+        if self.alerts.email and not (self.mail.server and self.mail.sender):
+            raise ValueError("alerts.email: needs mail.server and mail.sender")
+        return self
+
     @property
     def listings(self) -> tuple[Listing, ...]:
         """The lists, in the order of the configuration."""

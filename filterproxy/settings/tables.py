@@ -8,7 +8,19 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from .base import PRIVATE, Duration, Network, Served, SocketAddress, Table
+from .base import (
+    PRIVATE,
+    Duration,
+    EmailAddress,
+    HostName,
+    Network,
+    Served,
+    SocketAddress,
+    Table,
+    email_address,
+    host_name,
+    is_loopback,
+)
 
 
 class HelpLink(Table):
@@ -33,6 +45,10 @@ class Operator(Table):
     """Two letters (ISO 3166-1)."""
     territory: tuple[str, ...] = ()
     """The territories this deployment serves; an entry that names territories counts only in these."""
+    domains: tuple[str, ...] = Field(default=(), max_length=10_000)
+    """Your own domains: no list blocks one before people have decided it. The portal's are always among them."""
+    top_sites: Path | None = None
+    """A file of sites that no list blocks whole before people have decided it: a name a line, or `rank,name`."""
     help: tuple[HelpLink, ...] = Field(
         default=(
             HelpLink(name="Find a helpline for children", url="https://childhelplineinternational.org/helplines/"),
@@ -201,10 +217,73 @@ class Alerts(Table):
 
     overdue: Duration = timedelta(days=7)
     """An appeal that waits longer than this is overdue."""
+    quarantine: Duration = timedelta(days=1)
+    """An entry in quarantine that waits longer than this for a decision is overdue."""
+    licence: Duration = timedelta(days=14)
+    """How long before the end of a licence an alert is raised."""
+    domains: tuple[HostName, ...] = Field(default=(), max_length=100_000)
+    """Domains of yours and of your customers: an entry that falls on one of them raises an alert."""
+    webhook: str = Field(default="", max_length=2000)
+    """An https URL to which alerts are posted as JSON; plain http only to this machine."""
+    webhook_headers: Path | None = None
+    """A file of `Name: value` lines that are sent along. Only its owner may read it."""
+    webhook_ca: Path | None = None
+    """Certificates (PEM) that the webhook's own must lead to. Unset: the system's."""
+    email: tuple[EmailAddress, ...] = Field(default=(), max_length=20)
+    """Addresses to which alerts are sent; needs [mail]."""
+
+    @field_validator("webhook")
+    @classmethod
+    def _safe(cls, value: str) -> str:
+        from urllib.parse import urlsplit
+
+        from filterproxy.core.urls import canonical
+
+        url, parts = canonical(value), urlsplit(value)
+        if value and (url is None or not value.isascii() or not value.isprintable() or " " in value):
+            raise ValueError("write an https URL")
+        if value and (parts.scheme not in ("http", "https") or "@" in parts.netloc or parts.fragment):
+            raise ValueError("write an https URL, without a name, password or fragment: headers go in webhook_headers")
+        if url is not None and parts.scheme == "http" and not is_loopback(url.host):
+            raise ValueError("write an https URL: whoever is on the way could read what goes over http")
+        return value
 
 
 class Mail(Table):
-    """Outgoing mail. No key yet: mail comes with the appeals' own issue."""
+    """Outgoing mail."""
+
+    server: str = ""
+    """The mail server's name or address. Empty: no mail is sent."""
+    port: int = Field(default=587, ge=1, le=65535)
+    """Its port."""
+    tls: Literal["starttls", "tls", "none"] = "starttls"
+    """How the connection is protected: starttls (587), tls from the first byte (465), or none: for loopback only."""
+    ca: Path | None = None
+    """Certificates (PEM) that the server's own must lead to. Unset: the system's."""
+    sender: str = ""
+    """The address that mail comes from."""
+    user: str = Field(default="", pattern=r"^[ -~]*$", max_length=320)
+    """The name to log in with. Empty: none is needed."""
+    password: Path | None = None
+    """The file that holds the password. Only its owner may read it."""
+
+    @field_validator("server")
+    @classmethod
+    def _host(cls, value: str) -> str:
+        return value and host_name(value)
+
+    @field_validator("sender")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        return value and email_address(value)
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        if self.tls == "none" and self.server and not is_loopback(self.server):
+            raise ValueError('tls = "none" is only for a server on loopback: anybody on the way could read the mail')
+        if bool(self.user) != bool(self.password):
+            raise ValueError("user and password go together")
+        return self
 
 
 class Profile(Table):

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from filterproxy.core.bundle import Shares
-from filterproxy.core.model import BadLine, Entry, Kind, Scope
+from filterproxy.core.model import BadLine, Entry, Kind, Scope, Unenforceable
 from filterproxy.errors import SourceError
 from filterproxy.lists import gates
 
@@ -49,3 +49,37 @@ def test_a_flood_is_refused_while_it_is_read():
         flood.add(bad)
     with pytest.raises(SourceError, match="bad lines"):
         flood.add(bad)
+
+
+@pytest.mark.parametrize(
+    ("new", "previous", "removed", "limits", "refused"),
+    [
+        (Shares(urls=100), Shares(urls=100), 26, gates.Limits(), "26 of 100 entries are gone at once"),
+        (Shares(urls=100), Shares(urls=100), 25, gates.Limits(), None),
+        (Shares(urls=40), Shares(urls=40), 40, gates.Limits(), None),
+        (Shares(urls=100), Shares(urls=100), 60, gates.Limits(removed=0.6), None),
+        (Shares(urls=45), Shares(urls=100), 55, gates.Limits(removed=0.6), None),
+        (Shares(urls=200), Shares(urls=100), 0, gates.Limits(growth=2), "2 times larger"),
+        (Shares(urls=9), None, 0, gates.Limits(least=10), "fewer than min_entries"),
+        (Shares(urls=7, quarantined=3), None, 0, gates.Limits(least=10), None),
+        (Shares(quarantined=1), None, 0, gates.Limits(), None),
+        (Shares(urls=9, unended=1), Shares(urls=9), 1, gates.Limits(), "no end, and 1 entries are gone"),
+        (Shares(urls=10, unended=1), Shares(urls=9), 0, gates.Limits(), None),
+        (Shares(bad_lines=3), None, 0, gates.Limits(), "no entry in it, but 3 bad lines"),
+        (Shares(urls=5, unenforceable=10, bad_lines=11), None, 0, gates.Limits(), None),
+    ],
+)
+def test_a_list_keeps_to_its_own_limits(new, previous, removed, limits, refused):
+    """How much may go at once counts also where as much has come; what is in quarantine is not gone."""
+    if refused is None:
+        gates.check(new, previous, removed, limits)
+    else:
+        with pytest.raises(SourceError, match=refused):
+            gates.check(new, previous, removed, limits)
+
+
+def test_lines_that_nobody_can_enforce_are_no_flood():
+    """An AdBlock list may hold any number of rules for browsers."""
+    flood = gates.Flood(3)
+    for _ in range(3 * gates.MANY_BAD_LINES):
+        flood.add(Unenforceable(1, "no"))

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filterproxy.core.bundle import Segment
+from filterproxy.core.bundle import Segment, split
+from filterproxy.core.model import Entry, Kind, Scope
 from filterproxy.core.patterns import fold
 from filterproxy.errors import SegmentError
 from filterproxy.lists import publish
@@ -54,13 +55,35 @@ def test_a_manifest_survives_and_what_it_does_not_name_goes(tmp_path):
     """Saving puts it in force whole and removes segments of before."""
     old = publish.write_segment(tmp_path, compile_segment("list:old", [], KEY), KEY)
     part = publish.write_segment(tmp_path, COMPILED, KEY)
-    (tmp_path / f".{'0' * 32}.seg.77").write_bytes(b"half a segment")
     manifest = Manifest(3, (part,), (Status("words", "ok"),), NOW.isoformat())
     publish.save(tmp_path, manifest)
     assert publish.load(tmp_path) == manifest
     assert manifest.loaded() == {"list:words": NOW}
     assert not (tmp_path / old.file).exists()
-    assert not list(tmp_path.glob(".*"))
+
+
+def test_what_is_still_being_written_is_kept(tmp_path):
+    """One list may be written while another takes force; only what a dead process left behind is swept."""
+    fresh: list[str] = []
+    part = publish.write_segment(tmp_path, COMPILED, KEY, fresh.append)
+    half = tmp_path / f".{'0' * 32}.seg.77"
+    half.write_bytes(b"half a segment")
+    publish.save(tmp_path, Manifest(3), fresh)
+    assert (tmp_path / part.file).exists()
+    assert half.exists()
+    publish.sweep(tmp_path)
+    assert not half.exists()
+
+
+def test_the_entries_of_a_segment_are_sealed_and_come_back(tmp_path):
+    """They are on disk for whoever has the key, and in no worker's buffer."""
+    entries = [Entry(Kind.DOMAIN, f"marked-{number}.example", Scope.TREE) for number in range(9000)]
+    part = publish.write_segment(tmp_path, compile_segment("list:names", entries, KEY), KEY)
+    assert list(publish.entries_of(tmp_path, part, KEY)) == entries
+    assert b"marked" not in (tmp_path / part.file).read_bytes()
+    assert "entries" not in split(memoryview(publish.opened_segment(tmp_path, part, KEY)))[1]
+    with pytest.raises(SegmentError, match="another key"):
+        list(publish.entries_of(tmp_path, part, b"x" * 32))
 
 
 def test_without_a_manifest_there_is_none_and_a_damaged_one_is_an_error(tmp_path):

@@ -132,7 +132,7 @@ def test_own_entries_are_put_in_force_and_what_is_no_longer_configured_goes(hous
     assert blocked(stored(house), "own.example")
     fewer = house.model_copy(update={"lists": house.lists[1:]})
     names = {part.name for part in refresher(fewer).refresh_own(NOW).parts}
-    assert names == {"list:urls", "deny:default"}
+    assert names == {"list:urls", "canary:urls", "deny:default"}
 
 
 def test_bad_lines_are_reported_with_their_place_and_never_a_secret(house, caplog):

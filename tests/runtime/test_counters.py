@@ -39,6 +39,7 @@ def memory():
     (Verdict(match=match("one")), ("one", "dns", "block")),
     (Verdict(match=match("one"), spared_by=match("two", Action.ALLOW)), ("one", "dns", "spared")),
     (Verdict(match=match("profile:home")), ("profile:home", "dns", "block")),
+    (Verdict(match=match("canary:one")), ("canary:one", "dns", "block")),
     (Verdict(unavailable=Listing("one")), ("one", "dns", "block")),
     (Verdict(inspect=True), ("-", "dns", "inspect")),
     (Verdict(match=match("of-a-newer-configuration")), ("-", "dns", "block")),

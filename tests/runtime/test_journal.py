@@ -37,6 +37,14 @@ def test_each_day_has_what_was_counted_on_it(tmp_path):
     assert (journal.totals(DAY), journal.totals(DAY + timedelta(days=1))) == ({ROW: 5}, {ROW: 1})
 
 
+def test_what_a_self_test_asked_is_nobodys_total(tmp_path):
+    """Canaries are counted while the product runs, and written down nowhere."""
+    journal = Journal(tmp_path / "j")
+    journal.observe(Counts({}, {ROW: 5, ("canary:one", "dns", "block"): 3}), DAY)
+    assert journal.totals(DAY) == {ROW: 5}
+    assert [batch.rows for batch in journal.outgoing()] == [{ROW: 5}]
+
+
 def test_a_batch_keeps_its_name_and_content_until_the_store_has_it(tmp_path):
     """What was sent and not confirmed is sent again as it was, so that the store counts it once."""
     journal = Journal(tmp_path / "j")

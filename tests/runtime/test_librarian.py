@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from filterproxy.alerts import Alerts
 from filterproxy.core.model import Action, Entry, Kind, Listing, Scope
 from filterproxy.keys import Keys
 from filterproxy.lists.publish import Manifest
@@ -27,6 +28,7 @@ format = "urls"
 basis = "law"
 mandatory = true
 """
+CANARIES = {"canary:own", "canary:law"}
 ENTRY = Entry(Kind.URL, "a.example/x", Scope.PAGE, Action.ALLOW)
 
 
@@ -56,7 +58,8 @@ async def opened(tmp_path, store: Store) -> tuple[Librarian, Channel]:
     )
     (tmp_path / "state").mkdir(mode=0o700)
     worker: Any = SimpleNamespace(settings=settings, channel=channel, live=SimpleNamespace(manifest=Manifest(1)))
-    librarian = Librarian(worker, Keys(bytes(32), bytes(32), bytes(32), b"", b"", b""), store)
+    keys = SimpleNamespace(digest=bytes(32), patterns=bytes(32))
+    librarian = Librarian(worker, cast("Keys", keys), store, Alerts(worker.settings))
     await librarian._open()
     return librarian, channel
 
@@ -69,10 +72,10 @@ async def test_what_too_few_approved_for_the_list_as_it_is_now_is_not_in_force(t
     for name in ("own", "law", "gone"):
         store.add_override(Listing(name), ENTRY, **given)
     await librarian.look_for_overrides(force=True)
-    assert channel.published == [{"override:own"}]
+    assert channel.published == [CANARIES | {"override:own"}]
     row = store.add_override(Listing("law", mandatory=True), ENTRY, **given)
     await librarian.look_for_overrides(force=True)
-    assert channel.published[-1] == {"override:own"}
+    assert channel.published[-1] == CANARIES | {"override:own"}
     store.approve_override(row.id, "grace", moment)
     await librarian.look_for_overrides(force=True)
-    assert channel.published[-1] == {"override:own", "override:law"}
+    assert channel.published[-1] == CANARIES | {"override:own", "override:law"}

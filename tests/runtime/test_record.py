@@ -8,7 +8,7 @@ import pytest
 
 from filterproxy.core.bundle import Shares
 from filterproxy.core.model import Https, Listing
-from filterproxy.lists.publish import Status
+from filterproxy.lists.publish import Manifest, Status
 from filterproxy.runtime.record import Enforced, enforced, internal, public, stale
 from filterproxy.settings import load_text
 from tests.policies import build, table
@@ -54,8 +54,9 @@ def test_the_public_record_is_rounded_and_the_internal_one_exact():
     assert [(item.id, item.entries_rounded, item.exact, item.stale) for item in told] == [
         ("large", 1200, 100, False), ("absent", None, 0, True),
     ]  # fmt: skip
-    statuses = {"absent": Status("absent", "never", "no entry in it", NOW.isoformat(), 3)}
-    first, second = internal(policy, load_text(""), statuses, NOW)
+    status = Status("absent", "never", "no entry in it", NOW.isoformat(), 3)
+    settings = load_text("").model_copy(update={"lists": (large, absent)})
+    first, second = internal(policy, settings, Manifest(1, (), (status,)), NOW)
     assert (first["entries"], first["exact"], first["loaded_at"]) == (1234, 1234, NOW.timestamp())
     assert (second["state"], second["reason"], second["refused"], second["stale"]) == (
         "never",

@@ -45,6 +45,19 @@ def test_an_empty_file_is_a_configuration():
         (LIST + 'action = "inspect"', "lists.0.action", "block, allow, flag or warn"),
         (LIST.replace('"urls"', '"zip"'), "lists.0.format", "urls"),
         ('[[profiles]]\nid = "p"\nlists = ["b"]', "", "there is no list b"),
+        ('[alerts]\nemail = ["noc@operator.example"]', "alerts.email", "needs mail.server and mail.sender"),
+        ('[alerts]\nemail = ["noc@operator.example>"]', "alerts.email.0", "an e-mail address such as"),
+        ('[alerts]\nemail = ["a@b.example\\nBcc: c@d.example"]', "alerts.email.0", "an e-mail address such as"),
+        ('[alerts]\ndomains = ["*.shop.example"]', "alerts.domains.0", "a host name such as"),
+        ('[alerts]\ndomains = ["https://shop.example/"]', "alerts.domains.0", "a host name such as"),
+        ('[alerts]\nwebhook = "http://hooks.example/in"', "alerts.webhook", "whoever is on the way"),
+        ('[alerts]\nwebhook = "https://name:word@hooks.example/"', "alerts.webhook", "without a name"),
+        ('[alerts]\nwebhook = "hooks.example/in"', "alerts.webhook", "an https URL"),
+        ('[alerts]\nwebhook = "https://hooks.example/in\\r\\nHost: x"', "alerts.webhook", "an https URL"),
+        ('[mail]\nserver = "mail.example"\ntls = "none"', "mail", "only for a server on loopback"),
+        ('[mail]\nuser = "filter"', "mail", "user and password go together"),
+        ('[mail]\nserver = "mail example"', "mail.server", "a host name such as"),
+        ('[mail]\nsender = "filter"', "mail.sender", "an e-mail address such as"),
         ("[dns", "", "not TOML"),
     ],
 )
@@ -62,6 +75,16 @@ def test_a_mistake_is_named_with_its_key_in_one_line(text, key, reason):
 def test_the_networks_of_an_operator_are_served(network):
     """What one operator's customers may have, private or public, is no Internet."""
     assert load_text(f'[dns]\nclients = ["{network}"]').dns.clients == (network,)
+
+
+@pytest.mark.parametrize("text", [
+    '[alerts]\nwebhook = "http://127.0.0.1:9000/in"', '[alerts]\nwebhook = "http://[::1]/in"',
+    '[alerts]\nwebhook = "http://localhost/in"', '[mail]\nserver = "127.0.0.2"\ntls = "none"',
+    '[alerts]\nemail = ["a.b+c@xn--bcher-kva.example"]\n[mail]\nserver = "::1"\nsender = "f@o.example"',
+])  # fmt: skip
+def test_this_machine_may_be_told_in_clear(text):
+    """Nobody is on the way to loopback."""
+    load_text(text)
 
 
 @given(st.text(max_size=300))
