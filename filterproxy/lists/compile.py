@@ -23,7 +23,7 @@ class Compiled:
 
     name: str
     header: dict[str, Any] = field(repr=False)
-    parts: dict[str, bytes] = field(repr=False)
+    parts: dict[str, bytes | memoryview] = field(repr=False)
     entries: list[bytes] = field(default_factory=list, repr=False)
     """The list's entries as `entries.Packing` packs them."""
 
@@ -73,7 +73,8 @@ def compile_segment(
         if keeps:
             packing.add(item)
     packing.end()
-    parts, facts, counts = wanted.arrays()
+    arrays, facts, counts = wanted.arrays()
+    parts: dict[str, bytes | memoryview] = {**arrays}
     for sort, both in counts.items():
         shares[sort] += both[spares]
         shares["exceptions"] += 0 if sort == "plain_urls" else both[not spares]

@@ -32,6 +32,9 @@ _URLS: Final = (rows.PAGE, rows.EXACT_URL, rows.PREFIX)
 _ROWS_PER_BUCKET: Final = 8
 _MAX_BUCKET_BITS: Final = 16
 
+_NOTHING_MORE: Final = Entry(Kind.DOMAIN, "", Scope.EXACT)[7:]
+"""What follows an entry's score where it has neither facts nor `$important`."""
+
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
@@ -118,17 +121,22 @@ class Rows:
 
     def add(self, entry: Entry, *, allows: bool) -> None:
         """Add an entry's rows."""
-        facts = self._number(facts_of(entry, self._key)) if _has_facts(entry) else 0
-        code = CODES[entry.kind, entry.scope]
+        kind, value, scope = entry[:3]
+        code, facts, more = CODES[kind, scope], 0, entry[7:] != _NOTHING_MORE
+        if more:
+            facts = self._number(facts_of(entry, self._key)) if _has_facts(entry) else 0
+            code |= rows.IMPORTANT if entry.important else 0
         if allows:
             code |= rows.ALLOWS
-        if entry.important:
-            code |= rows.IMPORTANT
-        self._entries.add(self._digest(entry.value), code, facts)
-        if entry.kind is Kind.URL:
+        # As `_digest` and `_Column.add`, without the calls: this is done for each line of a list.
+        hasher, column = self._keyed.copy(), self._entries
+        hasher.update(value.encode("ascii"))
+        column.digests += hasher.digest()
+        column.codes.append(code)
+        column.facts.append(facts)
+        if kind is Kind.URL:
             self._add_host(entry, code)
-            return
-        if allows or entry.excludes or self._sites:
+        elif allows or more or self._sites:
             self._add_beside(entry, code, facts, allows=allows)
 
     def _digest(self, text: str) -> bytes:
@@ -162,27 +170,32 @@ class Rows:
         if self._www:
             self._others.add(self._digest(_other(host)), here, facts)
 
-    def arrays(self) -> tuple[dict[str, bytes], list[dict[str, Any]], dict[str, tuple[int, int]]]:
+    def arrays(self) -> tuple[dict[str, memoryview], list[dict[str, Any]], dict[str, tuple[int, int]]]:
         """Return the arrays of a membership by name, the distinct facts as JSON knows them, and how many entries.
 
-        The numbers are by sort (`domains`, `urls`, `plain_urls`, `hashes`): those that block and those that allow.
+        May be asked once. The numbers are by sort (`domains`, `urls`, `plain_urls`, `hashes`): those that block and those that allow.
         """
         entries = self._entries.table()
         kept = entries.unique()
         counts = self._counts(entries.codes[kept], kept)
-        found, derived = entries.take(kept), self._derived.table()
-        found = found.beside(derived.take(derived.unique()), self._host_rows(entries, kept))
-        ordered = found.take(found.order())
+        derived = self._derived.table()
+        beside = [derived.take(derived.unique()), self._host_rows(entries, kept)]
+        ordered = entries.take(kept)  # in order already
+        del entries, kept
+        self._entries = _Column()  # what was gathered is not needed beside what was kept
+        if any(len(table.codes) for table in beside):
+            ordered = ordered.beside(*beside)
+            ordered = ordered.take(ordered.order())
         fact_rows = np.flatnonzero(ordered.facts)
         ids, facts = self._renumbered(ordered.facts[fact_rows])
-        codes = ordered.codes.copy()
-        codes[fact_rows] |= np.uint8(rows.HAS_FACTS)
-        parts = {
-            "highs": ordered.halves[:, 0].astype("<u8").tobytes(), "lows": ordered.halves[:, 1].astype("<u8").tobytes(),
-            "codes": codes.tobytes(), "offsets": _offsets(ordered.halves[:, 0]),
-            "fact_rows": fact_rows.astype("<u4").tobytes(), "fact_ids": ids.astype("<u4").tobytes(),
+        ordered.codes[fact_rows] |= np.uint8(rows.HAS_FACTS)
+        parts: dict[str, Array | bytes] = {
+            "highs": np.ascontiguousarray(ordered.halves[:, 0], "<u8"),
+            "lows": np.ascontiguousarray(ordered.halves[:, 1], "<u8"), "codes": ordered.codes,
+            "offsets": _offsets(ordered.halves[:, 0]), "fact_rows": fact_rows.astype("<u4"),
+            "fact_ids": ids.astype("<u4"),
         }  # fmt: skip
-        return parts, facts, counts
+        return {name: memoryview(part).cast("B") for name, part in parts.items()}, facts, counts
 
     def _counts(self, codes: Array, kept: Array) -> dict[str, tuple[int, int]]:
         what, blocks = codes & rows.WHAT, codes & rows.ALLOWS == 0

@@ -62,9 +62,9 @@ class Document:
     lines: Iterable[bytes]
 
 
-def numbered(lines: Iterable[bytes], options: Options) -> Iterator[tuple[int, str] | BadLine]:
+def numbered(lines: Iterable[bytes], options: Options, first: int = 1) -> Iterator[tuple[int, str] | BadLine]:
     """Yield number and text of each line that is neither empty nor a comment (`#`), or a bad line."""
-    for item in decoded(lines, options):
+    for item in decoded(lines, options, first):
         if isinstance(item, BadLine):
             yield item
             continue
@@ -73,9 +73,12 @@ def numbered(lines: Iterable[bytes], options: Options) -> Iterator[tuple[int, st
             yield item[0], text
 
 
-def decoded(lines: Iterable[bytes], options: Options) -> Iterator[tuple[int, str] | BadLine]:
-    """Yield number and text of every line as it stands, or a bad line where it is too long or no text."""
-    for number, raw in enumerate(lines, 1):
+def decoded(lines: Iterable[bytes], options: Options, first: int = 1) -> Iterator[tuple[int, str] | BadLine]:
+    """Yield number and text of every line as it stands, or a bad line where it is too long or no text.
+
+    `first` is the number of the first line.
+    """
+    for number, raw in enumerate(lines, first):
         if len(raw) > MAX_LINE:
             yield options.bad(number, f"longer than {MAX_LINE} bytes", "")
             continue
