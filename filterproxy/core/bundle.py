@@ -8,6 +8,7 @@ no worker is given (lists/publish.py).
 from __future__ import annotations
 
 import json
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -23,6 +24,7 @@ from .membership import (
     NO_FACTS,
     TREE,
     WHAT,
+    Digest,
     Facts,
     Membership,
     Row,
@@ -209,12 +211,17 @@ class HostFinding(NamedTuple):
 class Bundle:
     """The segments in force, found together. A host is looked up once and remembered for all profiles."""
 
-    __slots__ = ("_memo", "_usual", "key", "segments", "spares_by_rule")
+    __slots__ = ("_all", "_memo", "_usual", "key", "segments", "spares_by_rule")
 
     def __init__(self, segments: Sequence[Segment], key: bytes) -> None:
         """Take the segments, whose digests were all made under `key`."""
         self.segments = tuple(segments)
-        self._usual = [(at, item) for at, item in enumerate(self.segments) if not item.name.startswith(CANARY)]
+        self._all = [
+            (at, *item.membership.buckets, len(item.host_rules) > 0)
+            for at, item in enumerate(self.segments)
+            if item.membership or item.host_rules
+        ]
+        self._usual = [held for held in self._all if not self.segments[held[0]].name.startswith(CANARY)]
         self.key = key
         self.spares_by_rule = any(segment.host_rules.sparing for segment in self.segments)
         """Whether some exception is an expression: what it spares below a name cannot be told beforehand."""
@@ -232,24 +239,39 @@ class Bundle:
 
     def _find_host(self, name: str) -> dict[int, HostFinding]:
         digests = [(suffix, digest(suffix, self.key)) for suffix in suffixes(name)]
+        halves = [high for _, (high, _) in digests]
         found: dict[int, HostFinding] = {}
-        for place, segment in enumerate(self.segments) if name.endswith(CANARY_ZONE) else self._usual:
-            membership = segment.membership
-            if not membership and not segment.host_rules:
-                continue
-            domains: list[DomainRow] = []
-            urls: list[Row] = []
-            above = False
-            for suffix, wanted in digests:
-                for code, facts in membership.find(wanted):
-                    what = code & WHAT
-                    if what in (TREE, EXACT if suffix is name else BELOW):
-                        domains.append(DomainRow(suffix, code, facts))
-                    elif suffix is name and what == HOST:
-                        urls.append((code, facts))
-                    elif suffix is name and what == ABOVE:
-                        above = True
-            rules = segment.host_rules.find(name) if segment.host_rules else ()
-            if domains or urls or above or rules:
-                found[place] = HostFinding(tuple(domains), tuple(urls), above, rules)
+        for place, highs, offsets, shift, rules in self._all if name.endswith(CANARY_ZONE) else self._usual:
+            # Membership.find without its call, for nearly no list names any part of a host: this is where a host
+            # that was never seen before costs time, once for each list and label.
+            for high in halves:
+                bucket = high >> shift
+                start, end = offsets[bucket], offsets[bucket + 1]
+                if start < end:
+                    at = bisect_left(highs, high, start, end)
+                    if at < end and highs[at] == high:
+                        break
+            else:
+                if not rules:
+                    continue
+            if (said := self._said(place, digests)) is not None:
+                found[place] = said
         return found
+
+    def _said(self, place: int, digests: list[tuple[str, Digest]]) -> HostFinding | None:
+        """Return what one segment says of the host that `digests` begin with."""
+        segment, name = self.segments[place], digests[0][0]
+        domains: list[DomainRow] = []
+        urls: list[Row] = []
+        above = False
+        for suffix, wanted in digests:
+            for code, facts in segment.membership.find(wanted):
+                what = code & WHAT
+                if what in (TREE, EXACT if suffix is name else BELOW):
+                    domains.append(DomainRow(suffix, code, facts))
+                elif suffix is name and what == HOST:
+                    urls.append((code, facts))
+                elif suffix is name and what == ABOVE:
+                    above = True
+        rules = segment.host_rules.find(name) if segment.host_rules else ()
+        return HostFinding(tuple(domains), tuple(urls), above, rules) if domains or urls or above or rules else None

@@ -96,6 +96,11 @@ class Membership:
         """Return the number of rows."""
         return len(self._highs)
 
+    @property
+    def buckets(self) -> tuple[memoryview, memoryview, int]:
+        """The first halves of all digests, where each bucket begins among them, and the shift from half to bucket."""
+        return self._highs, self._offsets, self._shift
+
     def find(self, wanted: Digest) -> tuple[Row, ...]:
         """Return the rows whose whole digest is `wanted`; most often none."""
         high, low = wanted

@@ -18,9 +18,7 @@ CHUNK = 65_536
 """Characters of a chunk before it is compressed, but for its last line."""
 # What an entry most often is beyond its value: comparing slices is what a list of millions can afford.
 _PLAIN = Entry(Kind.DOMAIN, "", Scope.EXACT)[5:]
-_HEAD = {
-    (kind, scope, action): f"{kind}\t{scope}\t{action}\t" for kind in Kind for scope in Scope for action in Action
-}
+_HEAD = {(kind, scope, action): f"{kind}\t{scope}\t{action}\t" for kind in Kind for scope in Scope for action in Action}
 
 
 class Packing:

@@ -29,8 +29,9 @@ CODES: Final = {
 }
 """The code of a row by what its entry covers."""
 _URLS: Final = (rows.PAGE, rows.EXACT_URL, rows.PREFIX)
-_ROWS_PER_BUCKET: Final = 8
-_MAX_BUCKET_BITS: Final = 16
+_MAX_BUCKET_BITS: Final = 20
+"""Buckets hold one row each where there are no more than a million rows: most look-ups of what is not listed then end
+at an empty bucket, for 4 bytes a row."""
 
 _NOTHING_MORE: Final = Entry(Kind.DOMAIN, "", Scope.EXACT)[7:]
 """What follows an entry's score where it has neither facts nor `$important`."""
@@ -173,7 +174,8 @@ class Rows:
     def arrays(self) -> tuple[dict[str, memoryview], list[dict[str, Any]], dict[str, tuple[int, int]]]:
         """Return the arrays of a membership by name, the distinct facts as JSON knows them, and how many entries.
 
-        May be asked once. The numbers are by sort (`domains`, `urls`, `plain_urls`, `hashes`): those that block and those that allow.
+        May be asked once. The numbers are by sort (`domains`, `urls`, `plain_urls`, `hashes`): those that block and
+        those that allow.
         """
         entries = self._entries.table()
         kept = entries.unique()
@@ -251,7 +253,7 @@ def _numbers(items: array[int]) -> Array:
 def _offsets(highs: Array) -> bytes:
     """Return where each bucket begins: by the first bits of the digest."""
     count = len(highs)
-    bits = min(_MAX_BUCKET_BITS, max(0, (count // _ROWS_PER_BUCKET).bit_length()))
+    bits = min(_MAX_BUCKET_BITS, count.bit_length())
     bounds = np.arange(1, 1 << bits, dtype=np.uint64) << np.uint64(64 - bits) if bits else np.empty(0, np.uint64)
     return np.concatenate(([0], np.searchsorted(highs, bounds), [count])).astype("<u4").tobytes()
 

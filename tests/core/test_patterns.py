@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from filterproxy.core.model import Scope
-from filterproxy.core.patterns import MAX_FOLDED, MAX_MARKS, Patterns, Term, fold, folded_text
+from filterproxy.core.patterns import MAX_FOLDED, MAX_MARKS, Patterns, Term, _fold_any, fold, folded_text
+from filterproxy.core.urls import Url
 from tests.policies import url as url_of
 
 
@@ -71,3 +72,17 @@ def test_words_are_found_as_a_plain_search_finds_them(words, path):
     folded = fold(url_of(f"http://h.example/{path}"))
     expected = {term for term in terms if f" {term.text} " in folded.text}
     assert set(Patterns(terms).find(folded)) == expected
+
+
+@given(
+    st.from_regex(r"[a-z0-9_-]{1,8}(\.[a-z0-9-]{1,8}){0,3}", fullmatch=True),
+    st.text(st.characters(min_codepoint=33, max_codepoint=126, blacklist_characters="%#?"), max_size=30),
+    st.none() | st.text(st.characters(min_codepoint=33, max_codepoint=126, blacklist_characters="%#"), max_size=30),
+)
+def test_the_quick_way_of_folding_gives_the_same_words(host, path, query):
+    """What has nothing escaped is folded in one pass; its words, and where the query begins, are the same."""
+    found = Url("http", host, None, f"/{path}", query)
+    quick, slow = fold(found), _fold_any(found)
+    assert quick.text.split() == slow.text.split()
+    assert quick.text[quick.query_from :].split() == slow.text[slow.query_from :].split()
+    assert quick.text[quick.query_from] == " "
