@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import Printer
+from .options import Printer, printable
 from .quoting import quoted
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def parse(
                     printer.line(entry_line(item))
                 else:
                     place = file / path if len(fetched.documents) > 1 or file.is_dir() else file
-                    print(f"{place}:{complaint(item)}", file=sys.stderr)
+                    print(f"{printable(str(place))}:{complaint(item)}", file=sys.stderr)
         finally:
             printer.flush()
 
@@ -115,7 +115,7 @@ def _told(file: Path, documents: Sequence[Document]) -> ListFormat:
     found = detect(documents)
     if found is None:
         raise ConfigError(f"{file}: its format cannot be told from its lines: name it with --format")
-    print(f"{file}: read as {found}", file=sys.stderr)
+    print(f"{printable(str(file))}: read as {found}", file=sys.stderr)
     return found
 
 

@@ -113,6 +113,8 @@ class Guard:
             return None
         if entry.kind is not _DOMAIN:
             return self._other(entry, listing, kinds)
+        if listing.www and listing.root_is_site:
+            return self._site(entry, listing, kinds)
         if self._clear(entry.value):
             return None
         return self._said(self._found(entry.value, entry.scope, entry.excludes, kinds), listing)
@@ -144,6 +146,12 @@ class Guard:
             if not self._clear(name) and (found := self._found(name, Scope.EXACT, (), kinds)):
                 return self._said(found, listing)
         return None
+
+    def _site(self, entry: Entry, listing: Listing, kinds: Sequence[str]) -> str | None:
+        """Return what `hit` does of a list whose front pages are sites, each with `www.` put on or taken off."""
+        names = _with_www(entry.value) if entry.scope is Scope.EXACT else (entry.value,)
+        found = (self._found(name, entry.scope, entry.excludes, kinds) for name in names if not self._clear(name))
+        return self._said(next(filter(None, found), None), listing)
 
     def _clear(self, name: str) -> bool:
         """Tell whether nothing guarded has to do with a name; False where that takes a closer look."""
@@ -249,9 +257,14 @@ def _whole_hosts(entry: Entry, listing: Listing) -> Iterator[str]:
     name, colon, port = authority.rpartition(":")
     if not (colon and port.isdecimal()) or authority.endswith("]"):
         name = authority
-    yield name
-    if listing.www and not is_address(name or "-"):
-        yield name.removeprefix("www.") if name.startswith("www.") else f"www.{name}"
+    yield from _with_www(name) if listing.www and name else (name,)
+
+
+def _with_www(name: str) -> tuple[str, ...]:
+    """Return a host, and where it is a name the same with `www.` put on or taken off."""
+    if is_address(name):
+        return (name,)
+    return name, name.removeprefix("www.") if name.startswith("www.") else f"www.{name}"
 
 
 def _spared(name: str, excludes: tuple[str, ...]) -> bool:

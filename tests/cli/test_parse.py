@@ -44,6 +44,14 @@ def test_a_folder_is_read_file_by_file(run, tmp_path):
     assert done.stderr.splitlines() == [f"{tmp_path}/games: read as squidguard", bad]
 
 
+def test_no_name_of_a_file_reaches_the_terminal_raw(run, tmp_path):
+    """A complaint stays one line, whatever the file is called."""
+    path = tmp_path / "odd\n\x1b[1m"
+    path.write_text("a b\n")
+    done = run("lists", "parse", "--format", "domains", path)
+    assert done.stderr == f"{tmp_path}/odd\\n\\x1b[1m:1: not a domain name: 'a b'\n"
+
+
 def test_the_settings_of_a_list_can_be_tried(run, tmp_path):
     """Columns, scope of names and the front page, as the configuration would have them; also in a packed file."""
     path = tmp_path / "some.csv.gz"

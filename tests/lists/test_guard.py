@@ -111,6 +111,9 @@ def test_www_is_looked_at_where_the_list_looks_it_up():
     entry = Entry(Kind.URL, "only.example/", PREFIX)
     assert guard.hit(entry, PLAIN, EVERY) is None
     assert guard.hit(entry, WWW, EVERY) == "would block www.only.example, one of the top sites"
+    site = Entry(Kind.DOMAIN, "only.example", EXACT)  # a front page, where the list says `root = "site"`
+    assert guard.hit(site, PLAIN, EVERY) is None
+    assert guard.hit(site, WWW, EVERY) == "would block www.only.example, one of the top sites"
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,9 @@ def placed(form: ListFormat, documents: Sequence[Document], options: Options) ->
     if form is ListFormat.SQUIDGUARD:
         yield from squidguard.parse_tree(documents, options)
         return
+    if form is ListFormat.ADBLOCK:
+        yield from adblock.parse_all(documents, options)
+        return
     for document in documents:
         for item in PARSERS[form](document.lines, options):
             yield document.path, item

@@ -10,14 +10,14 @@ same text and the same other modifiers wherever it stands, but for lines of a ho
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from filterproxy.core.model import Action, BadLine, Entry, Item, Scope
 from filterproxy.core.names import host
 
 from .hosts import listed
-from .lines import Options, decoded, plain
+from .lines import Document, Options, decoded, plain
 from .masks import covered
 from .names import named, nowhere, searched, uncommented
 
@@ -40,10 +40,21 @@ class _Rule(NamedTuple):
 
 
 def parse(lines: Iterable[bytes], options: Options) -> Iterator[Item]:
-    """Yield what each line says. Goes over the lines twice: what cannot be asked for again is held in memory."""
+    """Return what each line says. Goes over the lines twice: what cannot be asked for again is held in memory."""
     again = list(lines) if iter(lines) is lines else lines
-    taken_back = _taken_back(again, options)
-    for item in decoded(again, options):
+    return _items(again, options, _taken_back(again, options))
+
+
+def parse_all(documents: Sequence[Document], options: Options) -> Iterator[tuple[str, Item]]:
+    """Yield what the documents of one list say, each item with its path: `badfilter` in one acts on them all."""
+    taken_back = frozenset().union(*(_taken_back(document.lines, options) for document in documents))
+    for document in documents:
+        for item in _items(document.lines, options, taken_back):
+            yield document.path, item
+
+
+def _items(lines: Iterable[bytes], options: Options, taken_back: frozenset[_Rule]) -> Iterator[Item]:
+    for item in decoded(lines, options):
         if isinstance(item, BadLine):
             yield item
             continue

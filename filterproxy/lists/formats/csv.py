@@ -27,9 +27,9 @@ MAX_ROW_LINES: Final = 50
 
 _URL: Final = ("url",)
 _DOMAIN: Final = ("domain", "host", "hostname")
-_HEADING = re.compile(r"[A-Za-z][A-Za-z _-]*")
+_HEADING = re.compile(r"[A-Za-z][A-Za-z0-9 _-]*")
 _COLUMNS: Final = ("url", "domain", "reference", "not_before", "not_after", "territory")
-_PARTED: Final = str.maketrans(";|", "  ")
+_PARTED: Final = str.maketrans(",;|", "   ")
 
 
 class Row(NamedTuple):
@@ -152,7 +152,7 @@ class _Layout:
         reference, territory = self._cell(row, self.reference), self._cell(row, self.territory)
         if len(reference) > MAX_REFERENCE or not reference.isprintable():
             return options.bad(row.line, f"a reference is text of {MAX_REFERENCE} characters at most", _text(row))
-        territories = frozenset(territory.translate(_PARTED).split())
+        territories = frozenset(territory.upper().translate(_PARTED).split())
         if not territory.isprintable() or bool(territory) != bool(territories):
             return options.bad(row.line, "not a territory", _text(row))
         try:

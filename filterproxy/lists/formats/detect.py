@@ -77,7 +77,8 @@ def detect(documents: Sequence[Document]) -> ListFormat | None:
 
 
 def _form(lines: Iterable[bytes]) -> ListFormat | None:
-    said = list(islice(_said(lines), SAMPLE))
+    comments: set[str] = set()
+    said = list(islice(_said(lines, comments), SAMPLE))
     titled = bool(said) and _TITLE.fullmatch(said[0].strip()) is not None
     if titled:
         del said[0]
@@ -87,15 +88,22 @@ def _form(lines: Iterable[bytes]) -> ListFormat | None:
         return ListFormat.RPZ if _is_zone(said) else None
     shapes = Counter(map(_shape, map(str.strip, said)))
     if _few(shapes.pop(Shape.FOREIGN, 0), said) and (titled or _shape(said[0].strip()) is not Shape.FOREIGN):
-        return _of_shapes(shapes, titled=titled)
+        found = _of_shapes(shapes, titled=titled)
+        # Only AdBlock lists have such comments, and there a name means less than in most lists of names.
+        return found if "!" not in comments or found in (ListFormat.ADBLOCK, ListFormat.HOSTS) else None
     return None
 
 
-def _said(lines: Iterable[bytes]) -> Iterator[str]:
-    """Yield the lines that are neither empty nor a comment of any format; what is no text is a foreign line."""
+def _said(lines: Iterable[bytes], comments: set[str]) -> Iterator[str]:
+    """Yield the lines that are neither empty nor a comment of any format; what is no text is a foreign line.
+
+    `comments` is told how comments begin.
+    """
     for item in decoded(islice(lines, LOOKED_AT), Options()):
         text = "\\" if isinstance(item, BadLine) else item[1].rstrip()
-        if text and not text.lstrip().startswith(_COMMENTS):
+        if text and (bare := text.lstrip()).startswith(_COMMENTS):
+            comments.add(bare[0])
+        elif text:
             yield text
 
 

@@ -29,6 +29,8 @@ _ACTIONS = {
     Name(("rpz-drop",), absolute=True): Action.BLOCK,
     Name(("rpz-passthru",), absolute=True): Action.ALLOW,
 }
+_AS_WRITTEN = {".": Action.BLOCK, "*.": Action.BLOCK, "rpz-drop.": Action.BLOCK, "rpz-passthru.": Action.ALLOW}
+"""What nearly every target is."""
 _TCP_ONLY = Name(("rpz-tcp-only",), absolute=True)
 
 _TTL = re.compile(r"\d+|(?:\d+[SMHDW])+\d*", re.IGNORECASE)
@@ -123,12 +125,14 @@ class _Zone:
             return self._unenforceable(record, f"a trigger of the kind {name[-1][:20]}")
         if rtype != "CNAME":
             return self._unenforceable(record, "local data")
-        target = self._name(data[0]) if len(data) == 1 else None
-        if target is None:
-            return self._bad(record, "a CNAME without its one target")
-        action = Action.ALLOW if target == Name(trigger, absolute=True) and not below else _ACTIONS.get(target)
+        action = _AS_WRITTEN.get(data[0]) if len(data) == 1 else None
         if action is None:
-            return self._unenforceable(record, "TCP only" if target == _TCP_ONLY else "local data")
+            target = self._name(data[0]) if len(data) == 1 else None
+            if target is None:
+                return self._bad(record, "a CNAME without its one target")
+            action = Action.ALLOW if target == Name(trigger, absolute=True) and not below else _ACTIONS.get(target)
+            if action is None:
+                return self._unenforceable(record, "TCP only" if target == _TCP_ONLY else "local data")
         return self._entry(record, ".".join(name), Scope.BELOW if below else Scope.EXACT, action)
 
     def _entry(self, record: Record, name: str, scope: Scope, action: Action) -> Entry | BadLine:
@@ -162,6 +166,8 @@ class _Zone:
 
 def _typed(fields: list[str]) -> tuple[str, list[str]]:
     """Return type and data behind the TTL and class, which may stand in either order; the type is empty if none is."""
+    if len(fields) == 2 and fields[0] == "CNAME":  # nearly every record
+        return fields[0], fields[1:]
     ttl = in_class = False
     for at, field in enumerate(fields[:3]):
         if not ttl and _TTL.fullmatch(field):

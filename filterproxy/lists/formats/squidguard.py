@@ -6,11 +6,13 @@ everywhere. An expression is searched in the URL less its scheme, in lower case 
 
 `domains.diff` and its like change the file beside them, line by line: `+x` adds, `-x` takes away. To take away what is
 not there, or to add what is, changes nothing: trees come with diffs that are applied already, and squidGuard does the
-same. A diff alone changes nothing either, and is a bad line. All other files of a tree are descriptions.
+same. A diff alone changes nothing either, and is a bad line. All other files of a tree are descriptions. A file may
+be packed by itself: `urls.gz` is `urls`.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import PurePosixPath
 
@@ -24,6 +26,10 @@ from .urls import entry_of, web_address
 
 MAX_CHANGES = 500_000
 """Changes of one diff at most; a tree with more of them publishes its files whole."""
+
+_PACKED = (".gz", ".zst", ".zstd")
+_BEYOND_RE2 = re.compile(r"(?<!\\)(?:\\\\)*\\[<>`']")
+"""Where a word or a text begins or ends, as only squidGuard's library says it; for re2 these are plain characters."""
 
 Said = tuple[Item, ...]
 Reader = Callable[[int, str, Options], Said]
@@ -40,15 +46,16 @@ def parse(lines: Iterable[bytes], options: Options) -> Iterator[Item]:
 
 def parse_tree(documents: Sequence[Document], options: Options) -> Iterator[tuple[str, Item]]:
     """Yield what the files of a tree say, each item with the path of its file."""
-    diffs = {document.path: document for document in documents if document.path.endswith(".diff")}
-    bases = [document for document in documents if role(document.path) and document.path not in diffs]
+    diffs = {_unpacked(document.path): document for document in documents if _is_diff(document)}
+    bases = [document for document in documents if role(document.path) and not _is_diff(document)]
+    changed = set()
     for document in bases:
-        diff = diffs.pop(f"{document.path}.diff", None)
-        reader = _READERS[role(document.path)]
+        changed.add(changes := f"{_unpacked(document.path)}.diff")
+        diff, reader = diffs.get(changes), _READERS[role(document.path)]
         yield from _whole(document, reader, options) if diff is None else _changed(document, diff, reader, options)
-    for path in diffs:
-        if role(path):
-            yield path, options.bad(1, "changes of a file that is not there", "")
+    for changes, diff in diffs.items():
+        if role(changes) and changes not in changed:
+            yield diff.path, options.bad(1, "changes of a file that is not there", "")
     if len(documents) == 1 and not bases and not diffs:
         yield from ((documents[0].path, item) for item in parse(documents[0].lines, options))
     elif documents and not bases:
@@ -57,9 +64,18 @@ def parse_tree(documents: Sequence[Document], options: Options) -> Iterator[tupl
 
 def role(path: str) -> str:
     """Return what a file of a tree holds by its name (`domains`, `urls`, `expressions`), or an empty text."""
-    name = PurePosixPath(path).name.removesuffix(".diff")
+    name = PurePosixPath(_unpacked(path)).name.removesuffix(".diff")
     name = {"very_restrictive_expression": "expressions", "expression": "expressions"}.get(name, name)
     return name if name in _READERS else ""
+
+
+def _unpacked(path: str) -> str:
+    """Return a path without what a packing program puts on."""
+    return next((path.removesuffix(suffix) for suffix in _PACKED if path.endswith(suffix)), path)
+
+
+def _is_diff(document: Document) -> bool:
+    return _unpacked(document.path).endswith(".diff")
 
 
 def _whole(document: Document, reader: Reader, options: Options) -> Iterator[tuple[str, Item]]:
@@ -115,6 +131,8 @@ def _domain(number: int, text: str, options: Options) -> Said:
 
 
 def _expression(number: int, text: str, options: Options) -> Said:
+    if _BEYOND_RE2.search(text):
+        return (options.unenforceable(number, "an expression with a word boundary that re2 does not have", text),)
     return (searched(text, Scope.URL, number, options, whole=text),)
 
 

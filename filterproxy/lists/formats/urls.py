@@ -17,6 +17,9 @@ from .lines import Options, numbered, plain
 # `mailto:somebody@host` would be a host with a password; `host:81/path` is not meant here.
 _OTHER_SCHEME = re.compile(r"(?!https?:|ftp:|wss?:)[a-z][a-z0-9+.\-]*:(?!//|\d*(?:[/?#]|$))", re.IGNORECASE)
 
+_SCHEMES = frozenset({"http", "https"})
+"""What would be a host where the colon was forgotten (`http//host/path`)."""
+
 
 def parse(lines: Iterable[bytes], options: Options) -> Iterator[Entry | BadLine]:
     """Yield an entry or a bad line for each line that says something."""
@@ -39,7 +42,7 @@ def web_address(number: int, text: str, options: Options) -> Url | BadLine:
         return options.bad(number, "not a URL", text)
     if "*" in url.host or url.path.endswith("/*"):
         return options.bad(number, "a wildcard, which this format does not have", text)
-    if not plain(url.host) or _OTHER_SCHEME.match(text):
+    if not plain(url.host) or url.host in _SCHEMES or _OTHER_SCHEME.match(text):
         return options.bad(number, "not a web address", text)
     if url.path.count("/") > MAX_DIRECTORIES:
         return options.bad(number, f"more than {MAX_DIRECTORIES} directories", text)

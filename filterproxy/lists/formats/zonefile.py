@@ -18,6 +18,7 @@ MAX_LINES = 64
 
 _UNUSUAL = re.compile(r'["()\\]')
 _TOKEN = re.compile(r'\s+|;.*|([()])|("(?:[^"\\]|\\.)*"|(?:[^\s;()"\\]|\\.)+)')
+_PLAIN = re.compile(r"(?:[a-z0-9_*-]{1,63}\.)*[a-z0-9_*-]{1,63}")
 _ESCAPE = re.compile(r"\\(\d{3}|.)", re.DOTALL)
 
 
@@ -102,6 +103,8 @@ class _Gathered:
 
 def name_of(field: str) -> Name | None:
     """Return the name that a field spells, or None where it spells none. `@` is no name of its own."""
+    if _PLAIN.fullmatch(field):  # nearly every name
+        return Name(tuple(field.split(".")), absolute=False)
     if field == ".":
         return Name((), absolute=True)
     if field.startswith('"') or not field.isascii():

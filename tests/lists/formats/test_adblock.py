@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from filterproxy.core.model import ListFormat
-from filterproxy.lists.formats import PARSERS, Options
+from filterproxy.lists.formats import PARSERS, Document, Options, placed
 from filterproxy.lists.formats.lines import MAX_LINE
 from tests.lists.formats.table import items, said, short
 
@@ -148,6 +148,14 @@ def test_lines_that_come_only_once():
     """What cannot be read twice is read once, and `badfilter` acts on what came before all the same."""
     lines = iter([b"||a.example^\n", b"||b.example^\n", b"||a.example^$badfilter\n"])
     assert [short(item) for item in PARSERS[ListFormat.ADBLOCK](lines, Options())] == ["tree b.example"]
+
+
+def test_badfilter_acts_on_every_document_of_its_list():
+    """A list may come as several files; each item tells its own."""
+    texts = {"a.txt": b"||a.example^\n||b.example^\n", "b.txt": b"||a.example^$badfilter\n||c.example^\n"}
+    documents = [Document(path, text.splitlines(keepends=True)) for path, text in texts.items()]
+    found = [(path, short(item)) for path, item in placed(ListFormat.ADBLOCK, documents, Options())]
+    assert found == [("a.txt", "tree b.example"), ("b.txt", "tree c.example")]
 
 
 def test_subdomains():

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from filterproxy.core.model import BadLine, Entry
 from filterproxy.lists.formats import Columns, Options
 from filterproxy.lists.formats.csv import MAX_ROW_LINES, parse
+from filterproxy.settings import Settings
 
 
 def said(text, **columns):
@@ -29,6 +30,7 @@ PAGE = [("h.example/a", "page", "7")]
         ("# preamble\n# id,url\n7,h.example/a\n", {"url": "url", "reference": "id"}),
         ("id,url\n7,h.example/a\n", {"url": "2", "reference": "1"}),
         ("7,h.example/a\n", {"url": "2", "reference": "1"}),
+        ("column1,column2\n7,h.example/a\n", {"url": "2", "reference": "1"}),
         ("id,url\n7,h.example/a\n", {"url": "2", "reference": "id"}),
         ("id,url\n7,h.example/a\n", {"reference": "id"}),
         ("id,url,host\n7,h.example/a,h.example\n", {"reference": "id"}),
@@ -89,6 +91,16 @@ def test_moments_are_utc_unless_they_say():
 def test_a_moment_that_cannot_be_read_makes_the_row_bad(moment):
     """Without it the entry would hold for longer than its list says."""
     assert said(f"url,until\nh.example/a,{moment}\n", not_after="until") == ["a moment is written as ISO 8601 says"]
+
+
+@pytest.mark.parametrize("territory", ["DE FR", "de;fr", "De|Fr", '"DE,FR"', '"de, fr"'])
+def test_a_territory_counts_in_any_case(territory):
+    """Spelled otherwise than the operator's own, an entry would never count, and nobody would notice."""
+    lines = f"url,where\na.example/x,{territory}\n".encode().splitlines(keepends=True)
+    (entry,) = parse(lines, Options(columns=Columns(territory="where")))
+    assert isinstance(entry, Entry)
+    settings = Settings.model_validate({"operator": {"territory": ["de", "fr"]}})
+    assert entry.territories == {"DE", "FR"} == set(settings.operator.territory)
 
 
 @pytest.mark.parametrize("reference", ["x" * 201, '"a\nb"', "\x1b[1m"])

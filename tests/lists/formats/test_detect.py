@@ -57,6 +57,8 @@ def test_a_clear_list_is_told(text, form):
         "a.example\nsome words here\nb.example\n",
         "$TTL 300\nwhat is this\n",
         "url\n" + "http://a.example/\n" * 30,  # a column
+        "! Title: x\na.example\nb.example\n",  # AdBlock's comments, and names that may stand alone
+        "! Title: x\n*.a.example\n",
         "<!DOCTYPE html>\n<html>\n<body>not found</body>\n",
     ],
 )

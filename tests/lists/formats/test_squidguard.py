@@ -5,9 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from filterproxy.core.decide import decide
-from filterproxy.core.model import Connection, Entry, ListFormat, Request
+from filterproxy.core.model import Connection, Entry, ListFormat, Request, Unenforceable
 from filterproxy.core.urls import canonical
 from filterproxy.lists.formats import Document, Options, read
+from filterproxy.lists.formats.detect import detect
 from filterproxy.lists.formats.squidguard import MAX_CHANGES, parse, parse_tree, role
 from tests.policies import NOW, build, table
 
@@ -96,6 +97,27 @@ def test_expressions_change_as_they_are_written():
     """An expression is taken away by itself."""
     changed = tree(expressions="gadget[0-9]\ngizmo\n", expressions__diff="-gizmo\n+widget\n")
     assert said(changed) == ["gadget[0-9]", "widget"]
+
+
+@pytest.mark.parametrize("packed", [".gz", ".zst", ".zstd"])
+def test_a_file_that_is_packed_by_itself_is_what_it_is(packed):
+    """A host in `urls` is its front page, packed or not; and so are changes those of the file beside them."""
+    alone = [Document(f"urls{packed}", [b"a.example\n"])]
+    assert said(alone) == ["a.example/", "www.a.example/"]
+    assert detect(alone) is None
+    files = [(f"domains{packed}", b"a.example\n"), ("domains.diff", b"+b.example\n"), ("urls", b"c.example/x?y\n")]
+    documents = [Document(path, [line]) for path, line in [*files, (f"urls.diff{packed}", b"-c.example/x?y\n")]]
+    assert said(documents) == ["a.example", "b.example"]
+
+
+@pytest.mark.parametrize(
+    ("expression", "meant"),
+    [(r"\<ads", False), (r"ads\>", False), (r"\`ads", False), (r"a\\\<", False), (r"a\\<b", True), (r"\bads\b", True)],
+)
+def test_an_expression_never_means_another_than_its_own_library_reads(expression, meant):
+    """Boundaries that re2 would read as plain characters are not ours to enforce."""
+    (item,) = read(ListFormat.SQUIDGUARD, tree(expressions=f"{expression}\n"), Options())
+    assert isinstance(item, Entry if meant else Unenforceable)
 
 
 def test_a_tree_without_lists_says_so():

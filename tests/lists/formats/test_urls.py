@@ -23,6 +23,7 @@ def test_the_golden_list():
         "\ufeff# comment\n\nhttp://H.example/a\nhttps://h.example/b?q=1\nh.example/dir/\nh.example\n"
         "h.example:8080/a\n[2001:db8::1]/a\nhttp://h.example/%2561\n"
         'h.example/a b\n*.h.example/a\nhttp://\nmailto:user@h.example\nh..example/a\nh.example/a/*\n"h.example/a\n'
+        "http//h.example/a\nhttps/h.example\n"
     )
     assert said("urls", text) == [
         ("url", "h.example/a", "page", "http"),
@@ -38,6 +39,8 @@ def test_the_golden_list():
         "not a web address",
         "not a URL",
         "a wildcard, which this format does not have",
+        "not a web address",
+        "not a web address",
         "not a web address",
     ]
 
