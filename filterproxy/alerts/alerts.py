@@ -13,7 +13,7 @@ from typing import Final
 
 from filterproxy.settings import Settings
 
-from .alert import KINDS, Alert
+from .alert import KINDS, TITLES, Alert
 from .memory import Memory
 from .outbox import Outbox, Pace, Way
 
@@ -115,6 +115,14 @@ def ways_of(settings: Settings) -> list[Way]:
 
 
 def _told(alert: Alert) -> dict[str, str | int]:
-    """Return what the log is told: no entry, be it of an open list; those who are to read it get it otherwise."""
-    facts = {name: value for name, value in alert.facts.items() if name != "value"}
-    return {"kind": alert.kind, "list": alert.list_id, **facts, "text": alert.text}
+    """Return what the log is told: no entry, be it of an open list; those who are to read it get it otherwise.
+
+    A domain of ours may be the very entry of a confidential list, and a reason for quarantine names what is held.
+    """
+    facts, text = dict(alert.facts), alert.text
+    if alert.kind == "quarantine" or (alert.kind == "domain" and "value" not in facts):
+        text = f"{TITLES[alert.kind]}."
+        facts.pop("domain", None)
+        facts.pop("reason", None)
+    facts.pop("value", None)
+    return {"kind": alert.kind, "list": alert.list_id, **facts, "text": text}

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from . import difference, dry_run, parse, quarantine, selftest
-from .options import DEFAULT_CONFIG, Config, Json
+from .options import DEFAULT_CONFIG, Config, Json, printable
 
 
 def app() -> typer.Typer:
@@ -54,16 +54,18 @@ def refresh(
     from filterproxy.settings import load
 
     reply = ask(load(config).runtime.state, {"do": "refresh", "lists": lists or [], "accept": accept}, timeout=600)
-    rows = reply["lists"]
+    rows = [row for row in reply["lists"] if not lists or row["id"] in lists]
     _table(rows)
-    if any(row["state"] != "ok" for row in rows if not lists or row["id"] in lists):
+    if any(row["state"] != "ok" for row in rows):
         raise typer.Exit(1)
 
 
 _COLUMNS = (
     "id", "state", "format", "version", "size", "entries", "exact", "host", "none", "quarantined", "bad_lines",
-    "refused", "age", "reason",
+    "refused", "age",
 )  # fmt: skip
+_WIDE = 200
+"""Characters of a line at least: a narrow terminal folds it, but nothing is cut off."""
 
 
 def _table(rows: list[dict[str, Any]]) -> None:
@@ -72,11 +74,16 @@ def _table(rows: list[dict[str, Any]]) -> None:
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in _COLUMNS:
-        table.add_column(column.replace("_", " "))
+        table.add_column(column.replace("_", " "), no_wrap=True)
     for row in rows:
         said = {**row, "age": _age(row.get("loaded_at")), "size": _size(row.get("bytes", 0))}
         table.add_row(*(str(said.get(column, "")) for column in _COLUMNS))
-    Console().print(table, markup=False)
+    console = Console()
+    console.width = max(console.width, _WIDE)
+    console.print(table, markup=False)
+    for row in rows:
+        if row["reason"]:
+            print(f"{row['id']}: {row['state']}: {printable(row['reason'])}")
 
 
 def _size(count: int) -> str:

@@ -12,6 +12,8 @@ _COLUMNS = ("id", "list", "line", "entry", "reason", "since", "approvals", "over
 _WHOLE = ("id", "list", "line")
 """Columns that are typed again, and never cut or folded to the width of a terminal."""
 _LONG = 600.0
+_WIDE = 200
+"""Characters of a line where no terminal says how many there are."""
 
 
 def quarantine(
@@ -72,4 +74,7 @@ def _table(rows: list[dict[str, Any]]) -> None:
             "overdue": "yes" if row["overdue"] else "",
         }  # fmt: skip
         table.add_row(*(printable(str(said[column])) for column in _COLUMNS))
-    Console().print(table, markup=False)
+    console = Console()
+    if not console.is_terminal:
+        console.width = _WIDE
+    console.print(table, markup=False)

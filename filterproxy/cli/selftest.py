@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import DEFAULT_CONFIG, Config
+from .options import DEFAULT_CONFIG, Config, printable
 
 if TYPE_CHECKING:
     from filterproxy.settings import Settings
@@ -32,7 +32,7 @@ def selftest(
     Exit 0 where all that was asked passed, 1 where something failed or a signature does not hold, 2 for an error.
     """
     if verify is not None:
-        _verify(verify, key)
+        _verify(verify, key, config)
         return
     if key:
         raise typer.BadParameter("goes with --verify", param_hint="--key")
@@ -61,17 +61,14 @@ def selftest(
 
 
 def _signing_key(settings: Settings) -> bytes:
-    from filterproxy.errors import ControlError, SecretError
+    from filterproxy.errors import ControlError
     from filterproxy.keys import Keys
 
     try:
         owner = settings.runtime.state.stat()
     except OSError as exc:
         raise ControlError(f"{settings.runtime.state}: {exc.strerror}") from exc
-    private = Keys.open(settings.keys_folder, (owner.st_uid, owner.st_gid)).signing
-    if private is None:
-        raise SecretError(f"{settings.keys_folder.name}/signing.key is missing: the next start makes it")
-    return private
+    return Keys.open(settings.keys_folder, (owner.st_uid, owner.st_gid)).signing_private
 
 
 def _result(product: Product, found: dict[str, list[Check]]) -> dict[str, Any]:
@@ -135,7 +132,7 @@ def _key_of(text: str) -> str:
     return str(json.loads(text)["key"])
 
 
-def _verify(path: Path, key: str) -> None:
+def _verify(path: Path, key: str, config: Path) -> None:
     from filterproxy.errors import SecretError
 
     from . import selftest_record as record
@@ -147,9 +144,29 @@ def _verify(path: Path, key: str) -> None:
     if found is None:
         print(f"{path}: the signature does not hold" + (", or is by another key" if key else ""))
         raise typer.Exit(1)
-    result = found["result"]
-    told = ", ".join(f"{number} {what}" for what, number in result["summary"].items())
     print(f"{path}: signed by {found['key']}")
-    print(f"  {result['operator']}, {result['at']}, version {result['version']}, bundle {result['generation']}: {told}")
+    print(f"  {printable(record.told(found['result']))}")  # whoever signed may have written anything
     if not key:
-        print("  Whose key that is, this file cannot show: compare it with the one you were given, or use --key.")
+        print(f"  {_whose(found['key'], config)}")
+
+
+def _whose(key: str, config: Path) -> str:
+    """Return what this machine knows of a key: nothing, where it cannot read the keys of an installation."""
+    from base64 import b64decode
+
+    from filterproxy.errors import FilterproxyError
+    from filterproxy.keys import Keys
+    from filterproxy.settings import load
+
+    unknown = "Whose key that is, this file cannot show: compare it with the one you were given, or use --key."
+    try:
+        settings = load(config)
+        owner = settings.runtime.state.stat()
+        keys = Keys.open(settings.keys_folder, (owner.st_uid, owner.st_gid))
+    except (FilterproxyError, OSError):
+        return unknown
+    if b64decode(key) == keys.signing_public:
+        return "That is this installation's key."
+    if b64decode(key) in keys.signing_previous:
+        return "That is an earlier key of this installation, replaced since."
+    return f"That is no key of the installation of {config}. {unknown}"

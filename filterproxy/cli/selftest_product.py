@@ -56,7 +56,10 @@ class Product:
 
     @classmethod
     def running(cls, settings: Settings) -> Product:
-        """Return the product that runs on the state folder. Raises ControlError where none does, or another one."""
+        """Return the product that runs on the state folder.
+
+        Raises ControlError where none does, or another one, or where nothing of it can be asked from here.
+        """
         state = settings.runtime.state
         status = client.ask(state, {"do": "status"})
         policy = app.policy_in_force(settings)
@@ -67,8 +70,10 @@ class Product:
         except ControlError:  # an edge by itself
             lists = {}
         roles = {process["role"] for process in status["processes"]}
-        return cls(settings, policy, status, lists, _dns(settings, policy, roles), _http(settings, policy, roles),
-                   datetime.now(UTC))  # fmt: skip
+        dns, http = _dns(settings, policy, roles), _http(settings, policy, roles)
+        if dns.closed and http.closed:  # a result that shows nothing must not end well
+            raise ControlError(f"there is nothing to ask here: {dns.closed}; {http.closed}")
+        return cls(settings, policy, status, lists, dns, http, datetime.now(UTC))
 
     def counted(self) -> Counted:
         """Return what all processes have counted."""

@@ -70,8 +70,7 @@ def verify(text: bytes, key: str = "") -> dict[str, Any] | None:
     """
     try:
         record = json.loads(text)
-        if record["result"]["format"] != FORMAT:
-            raise ValueError
+        told(record["result"])
         inside, signature = _decoded(record["key"]), _decoded(record["signature"])
         public = Ed25519PublicKey.from_public_bytes(inside)
     except (ValueError, KeyError, TypeError, RecursionError) as exc:
@@ -85,6 +84,15 @@ def verify(text: bytes, key: str = "") -> dict[str, Any] | None:
     except InvalidSignature:
         return None
     return dict(record)
+
+
+def told(result: dict[str, Any]) -> str:
+    """Return a result in one line. Raises ValueError, KeyError or TypeError where it is none."""
+    if result["format"] != FORMAT or not isinstance(result["summary"], dict):
+        raise ValueError
+    version, bundle = result["version"], result["generation"]
+    summary = ", ".join(f"{number} {what}" for what, number in result["summary"].items())
+    return f"{result['operator']}, {result['at']}, version {version}, bundle {bundle}: {summary}"
 
 
 def _decoded(text: object) -> bytes:

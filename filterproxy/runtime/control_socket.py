@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import pwd
+import select
 import socket
 import struct
 from collections.abc import Awaitable, Callable, Sequence
@@ -25,6 +26,7 @@ _LINE = 1024 * 1024
 _IDLE = 30.0
 _CLIENTS = 64
 _NO_LOGIN = 0xFFFFFFFF
+_SO_PEERPIDFD = 77
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,12 @@ async def serve(sock: socket.socket, answer: Answer) -> None:
     clients: set[asyncio.Task[None]] = set()
     try:
         while True:
-            client, _ = await loop.sock_accept(sock)
+            try:
+                client, _ = await loop.sock_accept(sock)
+            except OSError as exc:  # no descriptor is left, say: those who wait are heard when there is one
+                event(_log, logging.WARNING, "control_socket_failed", reason=exc.strerror or type(exc).__name__)
+                await asyncio.sleep(1)
+                continue
             by = _peer(client)
             if by is None or len(clients) >= _CLIENTS:
                 event(_log, logging.WARNING, "control_socket_refused", full=by is not None)
@@ -91,7 +98,7 @@ async def _reply(line: bytes, by: str, answer: Answer) -> Reply:
         request = json.loads(line)
         if not isinstance(request, dict) or not isinstance(request.get("do"), str):
             raise ValueError
-    except ValueError:
+    except (ValueError, RecursionError):
         return Reply({"ok": False, "error": 'write one JSON object a line, with "do"'})
     try:
         reply = await answer(request, by)
@@ -106,7 +113,8 @@ async def _reply(line: bytes, by: str, answer: Answer) -> Reply:
 def _peer(sock: socket.socket) -> str | None:
     """Return the name of the person behind `sock`, or None where they may not ask.
 
-    The login's name where the kernel knows one (so that two people who both became root are two), else the user's.
+    The login's name where the kernel knows one (so that two people who both became root are two, and one who became
+    root is one), else the user's.
     """
     pid, uid, _ = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
     if uid not in (0, os.geteuid()):
@@ -116,8 +124,36 @@ def _peer(sock: socket.socket) -> str | None:
             login = int(file.read())
     except (OSError, ValueError):
         login = _NO_LOGIN
+    if _gone(sock, pid):
+        return None  # who ended before we looked could be anybody's login, and pass for a second person
     number = uid if login == _NO_LOGIN else login
     try:
         return pwd.getpwuid(number).pw_name
     except KeyError:
         return f"uid {number}"
+
+
+def _gone(sock: socket.socket, pid: int) -> bool:
+    """Tell whether the process that connected has ended; its number may be another's by now."""
+    try:
+        (fd,) = struct.unpack("i", sock.getsockopt(socket.SOL_SOCKET, _SO_PEERPIDFD, struct.calcsize("i")))
+    except OSError:  # before Linux 6.5, or it is gone for good
+        return not _lives(pid)
+    try:
+        poll = select.poll()
+        poll.register(fd, select.POLLIN)
+        return bool(poll.poll(0))
+    finally:
+        os.close(fd)
+
+
+def _lives(pid: int) -> bool:
+    """Tell whether there is a process of this number; 0 stands for one that we cannot see, as from a container."""
+    try:
+        if pid > 0:
+            os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True

@@ -137,10 +137,12 @@ class Quarantine:
 
     def _found(self, prefix: str, decisions: Sequence[Decision]) -> tuple[List, str]:
         """Return the list and id of the one entry, held or decided before, whose id begins so. Raises ControlError."""
+        if len(prefix) < _SHORTEST:
+            raise ControlError(f"write {_SHORTEST} digits of an id at least")
         tables = {table.id: table for table in self._settings.lists}
         known = {(item.table.id, item.held.id) for item in waiting(self._settings, self._lists.statuses, ())}
         known |= {(item.list_id, item.entry_id) for item in decisions if item.list_id in tables}
-        found = [pair for pair in known if pair[1].startswith(prefix.lower())] if len(prefix) >= _SHORTEST else []
+        found = [pair for pair in known if pair[1].startswith(prefix.lower())]
         if len(found) > 1:
             raise ControlError(f"several entries have an id that begins with {prefix}: write more of it")
         if not found:

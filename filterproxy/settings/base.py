@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import ipaddress
+import math
 import re
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated
 
+import can_ada
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
 from filterproxy.core import names
 
-_DURATION = re.compile(r"(\d+)\s*(s|m|h|d|w)")
+_DURATION = re.compile(r"0*(\d+)\s*(s|m|h|d|w)")
 _UNIT = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _LONGEST = timedelta(days=3660)
+_WEB = re.compile(r"\s*https?:", re.IGNORECASE)
 _HOST = re.compile(r"[a-z0-9_.-]+|\[[0-9a-f:.]+\]")
 _LOCAL = re.compile(r"(?=.{1,64}$)[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 
@@ -26,7 +30,7 @@ class Table(BaseModel):
 
 
 def _duration(value: object) -> object:
-    if isinstance(value, bool):
+    if isinstance(value, bool) or (isinstance(value, float) and math.isnan(value)):
         raise ValueError("write a duration such as 30s, 15m, 12h or 7d")
     if isinstance(value, int | float):
         return timedelta(seconds=min(max(value, -1), _LONGEST.total_seconds() + 1))
@@ -80,6 +84,44 @@ def email_address(value: str) -> str:
     return value
 
 
+def https_url(value: str) -> str:
+    """Return an https URL as it is. Raises ValueError, whose text holds nothing of it: it may hold a secret."""
+    scheme, slashes, _ = value.partition("://")
+    if slashes and scheme.lower() == "http":
+        raise ValueError("write an https URL: whoever is on the way could change what comes over http")
+    good, secret = _web(value) if slashes and scheme.lower() == "https" else (False, False)
+    if not good:
+        raise ValueError("write an https URL, such as https://lists.example/ads.txt")
+    if secret:
+        raise ValueError("a password does not belong into a URL: put it into fetch.headers")
+    return value
+
+
+def _web(value: str) -> tuple[bool, bool]:
+    """Tell whether a URL can be asked for as it is written, and whether it holds a name or password."""
+    try:
+        url = can_ada.parse(value)
+        good = names.trimmed(str(url.hostname)) is not None and url.port != "0"
+        return good and value.isprintable() and not set(" \\") & set(value), bool(url.username or url.password)
+    except (ValueError, TypeError):
+        return False, False
+
+
+def source(value: str) -> str:
+    """Return a path or an https URL as it is. Raises ValueError for what would be taken for the one and is neither."""
+    if "\0" in value:
+        raise ValueError("a path holds no NUL")
+    if "://" in value or _WEB.match(value):
+        return https_url(value)
+    return value
+
+
+def _path(value: object) -> object:
+    if isinstance(value, str) and (not value or "\0" in value):
+        raise ValueError("write a path: it is not empty and holds no NUL")
+    return value
+
+
 def is_loopback(host: str) -> bool:
     """Tell whether a canonical host is this machine by its name or address."""
     if host == "localhost" or not names.is_address(host):
@@ -101,6 +143,13 @@ HostName = Annotated[str, AfterValidator(host_name)]
 
 EmailAddress = Annotated[str, AfterValidator(email_address)]
 """An e-mail address whose local part is a dot-atom (RFC 5321, section 4.1.2), in ASCII."""
+
+
+FilePath = Annotated[Path, BeforeValidator(_path)]
+"""A file or folder of this machine."""
+
+SourceText = Annotated[str, AfterValidator(source)]
+"""A path or an https URL."""
 
 
 def split_address(value: str) -> tuple[str, int]:

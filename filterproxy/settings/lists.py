@@ -3,28 +3,37 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
-from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from filterproxy.core.model import Action, Basis, DnsAnswer, Https, ListFormat, Listing, OnFailure
 
-from .base import Duration, Table
+from .base import Duration, FilePath, SourceText, Table
 
 MIB = 1024 * 1024
+
+
+def _day(value: object) -> object:
+    if isinstance(value, int | float):  # would be read as seconds since 1970, and wipe the list
+        raise ValueError("write a date such as 2026-12-31")
+    return value
+
+
+Day = Annotated[date, BeforeValidator(_day)]
+"""A day of the calendar."""
 
 
 class Fetch(Table):
     """How an https source is fetched. Every size also holds for files."""
 
-    headers: Path | None = None
+    headers: FilePath | None = None
     """A file of `Name: value` lines that are sent along, such as an API key. Only its owner may read it."""
-    certificate: Path | None = None
+    certificate: FilePath | None = None
     """The client's certificate (PEM)."""
-    key: Path | None = None
+    key: FilePath | None = None
     """The key of the client's certificate (PEM). Only its owner may read it."""
-    ca: Path | None = None
+    ca: FilePath | None = None
     """Certificates (PEM) that the source's own must lead to. Unset: the system's."""
     timeout: Duration = Field(default=timedelta(minutes=5), gt=timedelta())
     """How long the whole may take; a source that sends nothing for a tenth of it has stalled."""
@@ -41,8 +50,14 @@ class Signed(Table):
 
     key: str = ""
     """An Ed25519 public key in base64 or PEM, or that of minisign. Empty: no signature is asked for."""
-    signature: str = ""
+    signature: SourceText = ""
     """A path or https URL. Empty: the source with `.minisig` or `.sig` put on."""
+
+    @model_validator(mode="after")
+    def _by_somebody(self) -> Self:
+        if self.signature and not self.key:
+            raise ValueError("a signature is checked with a key: set signed.key as well")
+        return self
 
 
 class Columns(Table):
@@ -59,9 +74,16 @@ class Columns(Table):
     not_after: str = ""
     """The moment from which it counts no more."""
     territory: str = ""
-    """Where it counts; several are parted by a space, `;` or `|`."""
-    delimiter: str = Field(default=",", pattern=r"^.$|^\t$")
+    """Where it counts; several are parted by a space, a comma, `;` or `|`."""
+    delimiter: str = ","
     """What parts the columns."""
+
+    @field_validator("delimiter")
+    @classmethod
+    def _parts(cls, value: str) -> str:
+        if len(value) != 1 or value == '"' or not (value.isprintable() or value == "\t"):
+            raise ValueError('write one character that is no quotation mark, such as ";"')
+        return value
 
 
 class List(Table):
@@ -85,7 +107,7 @@ class List(Table):
     """Whether it blocks in every profile."""
     action: Action | None = None
     """block, allow, flag or warn. Unset: block; flag for keyword lists."""
-    source: str = Field(min_length=1)
+    source: SourceText = Field(min_length=1)
     """A file or folder, relative to the working directory, or an https URL; also packed (gzip, zstd, tar)."""
     within: str = ""
     """The folder inside the source that holds the list, such as one category of a squidGuard tree."""
@@ -106,7 +128,7 @@ class List(Table):
     guard: tuple[Literal["own", "top-sites", "suffixes"], ...] = ("own", "top-sites", "suffixes")
     """Entries that would block one of these whole are kept in quarantine until somebody decides: the operator's own
     domains, top sites (`operator.top_sites`), suffixes under which everybody registers names."""
-    licence_until: date | None = None
+    licence_until: Day | None = None
     """The last day of the licence; then the list is wiped."""
     on_failure: OnFailure = OnFailure.OPEN
     """open: go on without the list; closed: refuse what it would have judged."""
@@ -130,18 +152,11 @@ class List(Table):
     fetch: Fetch = Fetch()
     signed: Signed = Signed()
 
-    @field_validator("source")
+    @field_validator("within")
     @classmethod
-    def _path(cls, value: str) -> str:
-        if "\0" in value:
-            raise ValueError("a path holds no NUL")
-        scheme, slashes, rest = value.partition("://")
-        if not slashes:
-            return value
-        if scheme.lower() == "http":
-            raise ValueError("write an https URL: whoever is on the way could change what comes over http")
-        if scheme.lower() == "https" and "@" in rest.partition("/")[0]:
-            raise ValueError("a password does not belong into a URL: put it into fetch.headers")
+    def _inside(cls, value: str) -> str:
+        if value.startswith("/") or ".." in value.split("/") or "\\" in value or not value.isprintable():
+            raise ValueError("write a folder inside the source, such as adult/urls")
         return value
 
     @field_validator("action")
@@ -158,6 +173,10 @@ class List(Table):
             raise ValueError("a mandatory list blocks; its action cannot be anything else")
         if self.format is ListFormat.HASHES and self.action is not None and self.action is not Action.BLOCK:
             raise ValueError("a hash list blocks")
+        if self.max_age == timedelta():
+            raise ValueError("max_age: every list is older than that at once")
+        if self.min_entries > self.max_entries:
+            raise ValueError("min_entries is more than max_entries: every list would be refused")
         if bool(self.fetch.certificate) != bool(self.fetch.key):
             raise ValueError("fetch.certificate and fetch.key go together")
         if self.mandatory and keywords:

@@ -12,6 +12,7 @@ from .base import (
     PRIVATE,
     Duration,
     EmailAddress,
+    FilePath,
     HostName,
     Network,
     Served,
@@ -47,7 +48,7 @@ class Operator(Table):
     """The territories this deployment serves; an entry that names territories counts only in these."""
     domains: tuple[str, ...] = Field(default=(), max_length=10_000)
     """Your own domains: no list blocks one before people have decided it. The portal's are always among them."""
-    top_sites: Path | None = None
+    top_sites: FilePath | None = None
     """A file of sites that no list blocks whole before people have decided it: a name a line, or `rank,name`."""
     help: tuple[HelpLink, ...] = Field(
         default=(
@@ -58,11 +59,16 @@ class Operator(Table):
     )
     """Links to help that stand on every notice."""
 
+    @field_validator("territory")
+    @classmethod
+    def _upper(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(territory.upper() for territory in value)
+
 
 class Runtime(Table):
     """Processes and where they keep their state."""
 
-    state: Path = Path("state")
+    state: FilePath = Path("state")
     """The state folder (0700): keys, bundle, journal, database, control socket."""
     user: str = ""
     """The Unix user to become after binding, when started as root. Empty: stay who we are."""
@@ -70,12 +76,14 @@ class Runtime(Table):
     """Edge workers."""
     drain: Duration = timedelta(seconds=5)
     """How long a stopping process may finish what it has begun."""
+    bundle_expires: Duration = Field(default=timedelta(days=30), ge=timedelta(hours=1))
+    """How long a bundle that is not made anew is taken from the disk at a start; every refresh makes one anew."""
 
 
 class Keys(Table):
     """Where the keys are."""
 
-    folder: Path | None = None
+    folder: FilePath | None = None
     """The key folder (0700). Unset: `keys` below the state folder."""
 
 
@@ -140,7 +148,7 @@ class Inspection(Table):
     """Which https hosts are opened: those where URLs of lists with `https = "inspect"` live, all, or none."""
     body_limit: int = Field(default=0, ge=0)
     """Bytes of a body kept in memory before it is streamed. 0 streams at once."""
-    upstream_ca: Path | None = None
+    upstream_ca: FilePath | None = None
     """A PEM file of the authorities that origins are checked against. Unset: those that browsers trust (certifi)."""
 
 
@@ -225,9 +233,9 @@ class Alerts(Table):
     """Domains of yours and of your customers: an entry that falls on one of them raises an alert."""
     webhook: str = Field(default="", max_length=2000)
     """An https URL to which alerts are posted as JSON; plain http only to this machine."""
-    webhook_headers: Path | None = None
+    webhook_headers: FilePath | None = None
     """A file of `Name: value` lines that are sent along. Only its owner may read it."""
-    webhook_ca: Path | None = None
+    webhook_ca: FilePath | None = None
     """Certificates (PEM) that the webhook's own must lead to. Unset: the system's."""
     email: tuple[EmailAddress, ...] = Field(default=(), max_length=20)
     """Addresses to which alerts are sent; needs [mail]."""
@@ -237,10 +245,14 @@ class Alerts(Table):
     def _safe(cls, value: str) -> str:
         from urllib.parse import urlsplit
 
+        from filterproxy.core import names
         from filterproxy.core.urls import canonical
 
         url, parts = canonical(value), urlsplit(value)
         if value and (url is None or not value.isascii() or not value.isprintable() or " " in value):
+            raise ValueError("write an https URL")
+        # What is sent goes where the plain reading of the URL leads: a browser's may be another, as for `https:/host`.
+        if url is not None and (names.host(parts.hostname or "") != url.host or "\\" in value):
             raise ValueError("write an https URL")
         if value and (parts.scheme not in ("http", "https") or "@" in parts.netloc or parts.fragment):
             raise ValueError("write an https URL, without a name, password or fragment: headers go in webhook_headers")
@@ -258,13 +270,13 @@ class Mail(Table):
     """Its port."""
     tls: Literal["starttls", "tls", "none"] = "starttls"
     """How the connection is protected: starttls (587), tls from the first byte (465), or none: for loopback only."""
-    ca: Path | None = None
+    ca: FilePath | None = None
     """Certificates (PEM) that the server's own must lead to. Unset: the system's."""
     sender: str = ""
     """The address that mail comes from."""
     user: str = Field(default="", pattern=r"^[ -~]*$", max_length=320)
     """The name to log in with. Empty: none is needed."""
-    password: Path | None = None
+    password: FilePath | None = None
     """The file that holds the password. Only its owner may read it."""
 
     @field_validator("server")

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from filterproxy.alerts import KINDS, Alert, Alerts, Hits, Owned, Pace
-from filterproxy.alerts.alert import list_refused, list_stale
+from filterproxy.alerts.alert import list_refused, list_stale, quarantine
 from filterproxy.alerts.alerts import ways_of
 from filterproxy.core.model import Entry, Kind, Scope
 from filterproxy.runtime import logs
@@ -76,7 +76,10 @@ def hits(list_id, confidential, *paths):
 def test_a_domain_alert_reaches_log_metric_webhook_and_mail_and_a_confidential_entry_reaches_none(
     started, trusted, capfd, form
 ):
-    """All tell our domain; the entry of an open list is told by webhook and mail, that of a confidential one never."""
+    """All tell our domain, which the log leaves out where it may be the entry of a confidential list.
+
+    The entry of an open list is told by webhook and mail, that of a confidential one never.
+    """
     logging_before = logging.getLogger().handlers[:]
     logs.set_up("debug", form, "control")
     try:
@@ -94,6 +97,10 @@ def test_a_domain_alert_reaches_log_metric_webhook_and_mail_and_a_confidential_e
         assert "falls on shop.example" in told
         assert "R-9" in told
         assert "mark" not in told
+    assert posted.count("falls on shop.example") == 2
+    [hidden] = [line for line in logged.splitlines() if "hotline" in line]
+    assert "shop.example" not in hidden
+    assert "R-9" in hidden
     assert "open-entry" in posted
     assert "open-entry" in mailed
     assert "open-entry" not in logged
@@ -159,6 +166,14 @@ def test_a_way_that_stalls_delays_neither_who_raises_nor_the_other_way(started, 
         until(lambda: alerts.counts().undelivered["webhook"])
         alerts.close(20)
         assert alerts.counts().undelivered["mail"] == 0
+
+
+def test_what_is_held_back_is_not_named_in_the_log(started, caplog):
+    """A reason for quarantine names the entry of an open list: for those who decide, not for a log."""
+    alerts = started()
+    alerts.raise_(quarantine("court", 1, "would block mark.example, one of the top sites", identity="1"))
+    [told] = [record.fields for record in caplog.records]
+    assert told == {"kind": "quarantine", "list": "court", "held": 1, "text": "Entries are in quarantine."}
 
 
 def test_a_dead_receiver_is_tried_again_and_then_counted(started, dead_port, caplog):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 
 from filterproxy.cli import selftest_record as record
-from filterproxy.keys import Keys
+from filterproxy.keys import Keys, rotation
 
 RESULT = {
     "format": record.FORMAT, "operator": "Somebody", "at": "2026-03-01T12:00:00+00:00", "version": "1",
@@ -31,7 +32,7 @@ def test_without_a_signing_key_nothing_is_asked(run, config, tmp_path):
     (tmp_path / "state" / "keys" / "signing.key").unlink()
     done = run("lists", "selftest", "-c", config)
     assert (done.returncode, done.stderr) == (
-        2, "filterproxy: keys/signing.key is missing: the next start makes it\n"
+        2, "filterproxy: keys/signing.key is missing: start the product once to make it\n"
     )  # fmt: skip
 
 
@@ -46,6 +47,26 @@ def test_a_record_is_verified_without_a_product(run, tmp_path):
     assert run("lists", "selftest", "--verify", "good", "--key", mine).returncode == 0
     assert run("lists", "selftest", "--verify", "good", "--key", others).returncode == 1
     assert run("lists", "selftest", "--verify", "bad").returncode == 1
+
+
+def test_an_old_record_can_be_told_to_be_ours(run, config, tmp_path):
+    """Signed by the key in use, by one that was rotated since, or by a stranger's: beside the keys that is told."""
+    folder = tmp_path / "state" / "keys"
+    old = Keys.open_or_create(folder).signing_private
+    rotation.begin(folder, "signing")
+    new = rotation.finish(folder, "signing", datetime.now(UTC)).signing_private
+    for key, said in ((new, "this installation's key."), (old, "an earlier key of"), (bytes(32), "is no key of the")):
+        (tmp_path / "record").write_text(record.sign(RESULT, key))
+        told = run("lists", "selftest", "--verify", "record", "-c", config)
+        assert (told.returncode, said in told.stdout) == (0, True)
+
+
+@pytest.mark.parametrize("name", ["Fine\x1b[2K\r\npassed: all", "\ud800"])
+def test_what_a_stranger_signed_is_shown_as_it_is(run, tmp_path, name):
+    """A record may come from anybody: nothing in it reaches the terminal as an order, or as a line of ours."""
+    (tmp_path / "theirs").write_text(record.sign(RESULT | {"operator": name}, b"s" * 32))
+    told = run("lists", "selftest", "--verify", "theirs")
+    assert (told.returncode, len(told.stdout.splitlines()), told.stdout.replace("\n", "").isprintable()) == (0, 3, True)
 
 
 @pytest.mark.parametrize("arguments", [("--verify", "missing"), ("--verify", "none"), ("--key", "x")])

@@ -14,7 +14,10 @@ from hypothesis import strategies as st
 from filterproxy.cli import selftest_record as record
 from filterproxy.errors import SecretError
 
-RESULT = {"format": record.FORMAT, "at": "2026-03-01T12:00:00+00:00", "lists": [{"id": "a", "ü": 1}], "summary": {}}
+RESULT = {
+    "format": record.FORMAT, "operator": "Somebody", "at": "2026-03-01T12:00:00+00:00", "version": "1", "generation": 7,
+    "lists": [{"id": "a", "ü": 1}], "summary": {},
+}  # fmt: skip
 KEY, OTHER = b"s" * 32, b"t" * 32
 
 
@@ -41,6 +44,14 @@ def test_a_changed_record_does_not_verify(change):
     found = json.loads(record.sign(RESULT, KEY))
     change(found)
     assert record.verify(json.dumps(found).encode()) is None
+
+
+@pytest.mark.parametrize("change", [{"summary": []}, {"summary": None}, {"format": "filterproxy selftest 2"}])
+def test_a_signed_text_that_is_no_result_is_an_error(change):
+    """Whoever has a key can sign anything; only what has a result's form is called one."""
+    for result in (RESULT | change, {name: value for name, value in RESULT.items() if name not in ("at", *change)}):
+        with pytest.raises(SecretError, match="no result"):
+            record.verify(record.sign(result, KEY).encode())
 
 
 def test_space_and_order_are_no_change():

@@ -7,6 +7,8 @@ import json
 import os
 import pwd
 import socket
+import subprocess
+import sys
 import threading
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from filterproxy.errors import ControlError, StoreError
-from filterproxy.runtime import client
+from filterproxy.runtime import client, control_socket
 from filterproxy.runtime.control_socket import Reply, serve
 from filterproxy.runtime.memfd import sealed
 from filterproxy.runtime.sockets import unix
@@ -76,6 +78,53 @@ def test_who_asks_is_told_by_the_kernel(state):
     if login != 0xFFFFFFFF:
         known = {pwd.getpwuid(login).pw_name}
     assert client.ask(state, {"do": "who", "by": "somebody"})["by"] in known
+
+
+@pytest.mark.parametrize("option", [control_socket._SO_PEERPIDFD, 9999], ids=["pidfd", "old-kernel"])
+def test_who_has_ended_is_nobody(tmp_path, monkeypatch, option):
+    """A connection that outlives the process that made it tells no login: one person would pass for two."""
+    monkeypatch.setattr(control_socket, "_SO_PEERPIDFD", option)
+    code = "import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])"
+    with unix(tmp_path / "s") as listening, socket.socket(socket.AF_UNIX) as living:
+        subprocess.run([sys.executable, "-c", code, str(tmp_path / "s")], check=True)
+        living.connect(str(tmp_path / "s"))
+        (gone, _), (there, _) = listening.accept(), listening.accept()
+        with gone, there:
+            assert control_socket._peer(gone) is None
+            assert control_socket._peer(there) is not None
+
+
+def test_a_line_that_is_nested_without_end_is_answered(state):
+    """As any other that means nothing."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(5)
+        sock.connect(str(state / client.SOCKET))
+        sock.sendall(b"[" * 500_000 + b"\n")
+        with sock.makefile("rb") as file:
+            assert json.loads(file.readline())["ok"] is False
+
+
+def test_a_failure_to_accept_is_not_the_end(tmp_path, monkeypatch):
+    """Where no descriptor is left, say, those who come later are heard."""
+
+    async def main():
+        loop, failures = asyncio.get_running_loop(), [OSError(24, "Too many open files")]
+        accept = loop.sock_accept
+
+        async def once(sock):
+            if failures:
+                raise failures.pop()
+            return await accept(sock)
+
+        monkeypatch.setattr(loop, "sock_accept", once)
+        with unix(tmp_path / client.SOCKET) as sock:
+            task = loop.create_task(serve(sock, answer))
+            try:
+                assert "by" in await asyncio.to_thread(client.ask, tmp_path, {"do": "who"}, 10)
+            finally:
+                task.cancel()
+
+    asyncio.run(main())
 
 
 def test_the_bundle_comes_as_sealed_memory(state):

@@ -149,8 +149,8 @@ async def test_a_release_that_cannot_take_force_yet_says_so(quarantine, lists, s
 @pytest.mark.parametrize(
     ("request_", "user", "error", "said"),
     [
-        ({"id": "1", "decision": "release"}, "ann", ControlError, "nothing in quarantine"),
-        ({"id": "", "decision": "release"}, "ann", ControlError, "nothing in quarantine"),
+        ({"id": "1", "decision": "release"}, "ann", ControlError, "write 4 digits"),
+        ({"id": "", "decision": "release"}, "ann", ControlError, "write 4 digits"),
         ({"id": "0000", "decision": "keep"}, "ann", ControlError, "nothing in quarantine"),
         ({"id": ONE, "decision": "perhaps"}, "ann", ControlError, "release or keep"),
         ({"id": ONE}, "ann", ControlError, "release or keep"),

@@ -7,10 +7,13 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from filterproxy.errors import ConfigError
 from filterproxy.settings import Settings, load, load_text
+from filterproxy.settings.lists import List
 
+KEY = "0" * 43 + "="
 LIST = '[[lists]]\nid = "a"\nsource = "a.urls"\nformat = "urls"\n'
 
 
@@ -58,6 +61,33 @@ def test_an_empty_file_is_a_configuration():
         ('[mail]\nuser = "filter"', "mail", "user and password go together"),
         ('[mail]\nserver = "mail example"', "mail.server", "a host name such as"),
         ('[mail]\nsender = "filter"', "mail.sender", "an e-mail address such as"),
+        ('[alerts]\nwebhook = "https:/hooks.example/in"', "alerts.webhook", "an https URL"),
+        ('[alerts]\nwebhook = "http:/127.0.0.1/in"', "alerts.webhook", "an https URL"),
+        ('[alerts]\nwebhook = "http://127.0.0.1\\\\.hooks.example/in"', "alerts.webhook", "an https URL"),
+        ('[alerts]\nwebhook = "https://h%6foks.example/"', "alerts.webhook", "an https URL"),
+        ('[alerts]\nwebhook_ca = "a\\u0000b"', "alerts.webhook_ca", "a path"),
+        ('[mail]\npassword = ""', "mail.password", "a path"),
+        ("[alerts]\nquarantine = nan", "alerts.quarantine", "a duration such as"),
+        ("[alerts]\nquarantine = inf", "alerts.quarantine", "from 0 to"),
+        ("[alerts]\nlicence = -1", "alerts.licence", "from 0 to"),
+        (LIST + "max_growth = nan", "lists.0.max_growth", ""),
+        (LIST + "max_removed = nan", "lists.0.max_removed", ""),
+        (LIST + "max_removed = inf", "lists.0.max_removed", ""),
+        (LIST + "max_age = 0", "lists.0", "max_age"),
+        (LIST + "min_entries = 5\nmax_entries = 2", "lists.0", "min_entries"),
+        (LIST + "licence_until = 0", "lists.0.licence_until", "a date such as"),
+        (LIST + "licence_until = false", "lists.0.licence_until", "a date such as"),
+        (LIST + 'within = "../other"', "lists.0.within", "inside the source"),
+        (LIST + 'within = "/etc"', "lists.0.within", "inside the source"),
+        (LIST + 'within = "a\\u0000b"', "lists.0.within", "inside the source"),
+        (LIST + '[lists.signed]\nsignature = "a.sig"', "lists.0.signed", "set signed.key"),
+        (LIST + f'[lists.signed]\nkey = "{KEY}"\nsignature = "http://h.example/"', "lists.0.signed.signature", "https"),
+        (LIST + f'[lists.signed]\nkey = "{KEY}"\nsignature = "a\\u0000b"', "lists.0.signed.signature", "NUL"),
+        (LIST + '[lists.fetch]\nheaders = "a\\u0000b"', "lists.0.fetch.headers", "a path"),
+        (LIST + '[lists.fetch]\nca = ""', "lists.0.fetch.ca", "a path"),
+        (LIST + "[lists.fetch]\ntimeout = 0", "lists.0.fetch.timeout", "greater than 0"),
+        (LIST + "[lists.columns]\ndelimiter = '\"'", "lists.0.columns.delimiter", "one character"),
+        (LIST + '[lists.columns]\ndelimiter = "\\u0000"', "lists.0.columns.delimiter", "one character"),
         ("[dns", "", "not TOML"),
     ],
 )
@@ -69,6 +99,21 @@ def test_a_mistake_is_named_with_its_key_in_one_line(text, key, reason):
     assert message.startswith(key)
     assert reason in message
     assert "\n" not in message
+
+
+@pytest.mark.parametrize("url", [
+    "http://h.example/secret", " https://h.example/secret", "ftp://h.example/secret", "https:/h.example/secret",
+    "https:h.example/secret", "https://", "https:///name:secret@h.example/", "https://name:secret@h.example/",
+    "https://h.example:99999/secret", "https://h.example:0/secret", "https://[::1/secret", "https://h .example/secret",
+    "https://h.example\\secret",
+])  # fmt: skip
+def test_a_source_that_is_nearly_an_https_url_is_never_taken_for_a_path(url):
+    """Its path and password would stand in every log; what is said of it holds nothing of it."""
+    for key in ("source", "signature"):
+        table = {"key": KEY, "signature": url} if key == "signature" else {}
+        with pytest.raises(ValidationError) as caught:
+            List(id="a", source=url if key == "source" else "a.urls", signed=table)
+        assert "secret" not in str(caught.value.errors(include_input=False, include_context=False))
 
 
 @pytest.mark.parametrize("network", ["10.0.0.0/8", "198.51.100.0/24", "64.0.0.0/8", "fc00::/7", "2001::/20"])
@@ -117,7 +162,8 @@ def test_status_and_ede_follow_the_basis_unless_said(basis, status, ede):
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("30s", 30), ("15 m", 900), ("12h", 43200), ("7d", 604800), ("2w", 1209600)]
+    ("text", "seconds"),
+    [("30s", 30), ("15 m", 900), ("12h", 43200), ("7d", 604800), ("2w", 1209600), ("000000000000001d", 86400)],
 )
 def test_durations_are_written_as_people_write_them(text, seconds):
     """A number with a unit, or plain seconds."""

@@ -23,6 +23,8 @@ from .places import Place
 _STEP = 256 * 1024
 _GOODBYE = 1.0
 """Seconds that we wait for the end of a connection, to see whether more comes than was said."""
+_INTERIM = 16
+"""Answers that are none yet (1xx) at most: a server could send them until the time is over, and keep us busy."""
 _NAMES_ANOTHER = (62, 64)
 """X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH; OpenSSL's own text would hold the name."""
 
@@ -90,10 +92,12 @@ class _Wire:
         sent = (self._http.send(request) or b"") + (self._http.send(h11.EndOfMessage()) or b"")
         self._tls.settimeout(self._deadline.wait())
         self._tls.sendall(sent)
-        while not isinstance(event := self._next(), h11.Response):
+        for _ in range(_INTERIM):
+            if isinstance(event := self._next(), h11.Response):
+                return event
             if not isinstance(event, h11.InformationalResponse):
-                raise SourceError("no answer of HTTP came")
-        return event
+                break
+        raise SourceError("no answer of HTTP came")
 
     def body(self, head: h11.Response) -> Iterator[bytes]:
         with _translated(self._deadline):

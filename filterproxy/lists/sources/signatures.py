@@ -22,6 +22,11 @@ from .memory import Content
 MAX_SIGNATURE = 64 * 1024
 """Bytes of a signature file at most."""
 
+_PRIME = 2**255 - 19
+_TORSION = 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826
+_SMALL = frozenset((0, 1, _PRIME - 1, _TORSION, -_TORSION % _PRIME))
+"""Second coordinates of the eight points of small order: under such a key anybody's signature holds, over anything."""
+
 _UNTRUSTED, _TRUSTED = b"untrusted comment:", b"trusted comment: "
 _BAD_KEY = "signed.key: not an Ed25519 key in base64 or PEM, nor one of minisign"
 _BAD_FORM = "the signature is not of the form that goes with the key"
@@ -41,7 +46,7 @@ class Key:
         """Return the key that a text holds. Raises SourceError."""
         text = text.strip()
         if text.startswith("-----BEGIN"):
-            return cls(_pem(text))
+            return cls(_sound(_pem(text)))
         lines = [line.strip() for line in text.splitlines()]
         if len(lines) == 2 and lines[0].encode("utf-8", "replace").startswith(_UNTRUSTED):
             del lines[0]
@@ -49,10 +54,10 @@ class Key:
             raise SourceError(_BAD_KEY)
         raw = _decoded(lines[0].encode("utf-8", "replace"), _BAD_KEY)
         if len(raw) == 42 and raw[:2] == b"Ed":
-            return cls(raw[10:], raw[2:10])
+            return cls(_sound(raw[10:]), raw[2:10])
         if len(raw) != 32:
             raise SourceError(_BAD_KEY)
-        return cls(raw)
+        return cls(_sound(raw))
 
     @property
     def suffix(self) -> str:
@@ -91,6 +96,13 @@ class Key:
             raise SourceError(_WRONG) from None
         except (ValueError, UnsupportedAlgorithm):
             raise SourceError(_BAD_KEY) from None
+
+
+def _sound(public: bytes) -> bytes:
+    """Return a public key. Raises SourceError where it is a point that nobody has the private half of."""
+    if (int.from_bytes(public, "little") & (2**255 - 1)) % _PRIME in _SMALL:
+        raise SourceError(_BAD_KEY)
+    return public
 
 
 def _digest(content: Content) -> bytes:

@@ -52,6 +52,7 @@ def test_a_whole_answer_is_taken(web, said):
     (b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 100\r\n\r\n" + BODY, "not HTTP"),
     (b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", "not HTTP"),
     (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000, "not HTTP"),
+    (b"HTTP/1.1 100 Continue\r\n\r\n" * 100_000 + plain(BODY), "no answer of HTTP"),
     (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n", "HTTP"),
     (b"SSH-2.0-OpenSSH\r\n", "not HTTP"),
     (b"", "HTTP"),

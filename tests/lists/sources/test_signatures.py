@@ -117,6 +117,23 @@ def test_a_key_that_is_none_is_refused(key):
         Key.of(key)
 
 
+SMALL = [
+    (1).to_bytes(32, "little"), bytes(32), (2**255 - 20).to_bytes(32, "little"), (2**255 - 18).to_bytes(32, "little"),
+    bytes.fromhex("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"),
+    bytes.fromhex("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("point", SMALL)
+@pytest.mark.parametrize("sign", [0, 128])
+def test_a_key_under_which_anybody_could_sign_is_refused(point, sign):
+    """A point of small order, however it is written: a signature of nobody's holds under it, over anything."""
+    point = point[:-1] + bytes([point[-1] | sign])
+    for text in (base64.b64encode(point), base64.b64encode(b"Ed" + bytes(8) + point)):
+        with pytest.raises(SourceError, match=r"^signed\.key: "):
+            Key.of(text.decode())
+
+
 @given(st.binary(max_size=300), st.integers(0, 300))
 def test_any_bytes_are_no_signature(body, at):
     """Whatever stands in a signature file, also beside parts of a good one, only SourceError is raised."""
