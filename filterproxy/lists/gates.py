@@ -72,7 +72,8 @@ def check(new: Shares, previous: Shares | None, removed: int = 0, limits: Limits
         raise SourceError(f"{found} entries, fewer than min_entries ({limits.least})")
     if previous is None:
         return
-    before = previous.entries
+    before = previous.entries + previous.quarantined
+    removed = max(0, removed - max(0, new.quarantined - previous.quarantined))  # what is held back now is not gone
     gone = max(removed, before - found)  # a name cut in two leaves as many entries as there were, one of them nobody's
     if new.unended > previous.unended and gone > 0:
         raise SourceError(f"its last line has no end, and {gone} entries are gone: cut short")
