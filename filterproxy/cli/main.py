@@ -19,7 +19,7 @@ from typer.exceptions import Abort, TyperException
 
 from filterproxy.errors import FilterproxyError
 
-from . import appeals, canonicalize, check, config, doctor, lists, run, top, version
+from . import admin, appeals, canonicalize, check, config, doctor, lists, run, top, version
 
 _HELP = "A DNS and HTTP filter for child online protection that answers for every block."
 
@@ -44,6 +44,7 @@ def app() -> typer.Typer:
         root.command()(command)
     root.add_typer(lists.app(), name="lists")
     root.add_typer(appeals.app(), name="appeals")
+    root.add_typer(admin.app(), name="admin")
     root.add_typer(config.app(), name="config")
     return root
 

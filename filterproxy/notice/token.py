@@ -61,6 +61,10 @@ class Sealer:
     def __init__(self, public_key: bytes) -> None:
         self._key = X25519PublicKey.from_public_bytes(public_key)
 
+    def use(self, public_key: bytes) -> None:
+        """Seal under another key from now on. For any thread: one reference is swapped."""
+        self._key = X25519PublicKey.from_public_bytes(public_key)
+
     def seal(self, facts: Blocked) -> str:
         """Return a token of unreserved URL characters, between about 0.8 and 22 KiB long."""
         text = json.dumps([facts.list_id, facts.subject, facts.kind, int(facts.at.timestamp()), facts.reference])
@@ -73,6 +77,10 @@ class Opener:
     """Opens tokens with control's private keys (X25519, 32 bytes each); the first is the one in use."""
 
     def __init__(self, private_keys: Sequence[bytes]) -> None:
+        self.use(private_keys)
+
+    def use(self, private_keys: Sequence[bytes]) -> None:
+        """Open by these keys from now on. For any thread: one reference is swapped."""
         self._keys = tuple(X25519PrivateKey.from_private_bytes(key) for key in private_keys)
 
     def open(self, token: str, now: datetime) -> Blocked:

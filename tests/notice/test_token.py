@@ -42,6 +42,19 @@ def test_a_key_that_was_replaced_still_opens():
         Opener([other.private_bytes_raw()]).open(SEALER.seal(FACTS), AT)
 
 
+def test_keys_are_replaced_while_others_seal_and_open():
+    """From one call to the next: what is sealed is for the new pair, and what opened before opens still."""
+    other = X25519PrivateKey.generate()
+    sealer, opener = Sealer(KEY.public_key().public_bytes_raw()), Opener([KEY.private_bytes_raw()])
+    early = sealer.seal(FACTS)
+    opener.use([other.private_bytes_raw(), KEY.private_bytes_raw()])
+    sealer.use(other.public_key().public_bytes_raw())
+    late = sealer.seal(FACTS)
+    assert opener.open(early, AT) == opener.open(late, AT) == FACTS
+    with pytest.raises(TokenError):
+        OPENER.open(late, AT)
+
+
 def test_the_length_tells_little_of_the_address():
     """Tokens come in steps of 512 bytes, and two tokens for one address differ."""
     short, long = (SEALER.seal(Blocked("plays", "h" * n, "host", AT, "ABCD-2345")) for n in (3, 300))

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from filterproxy.errors import SecretError
@@ -16,7 +17,8 @@ from filterproxy.keys import Keys
 from tests.conftest import ROOT
 
 NEVER_REPLACED = ["column.key", "digest.key", "mac.key", "patterns.key", "token.key"]
-FILES = sorted([*NEVER_REPLACED, "signing.key"])
+LATER = ["sealing.key", "signing.key"]
+FILES = sorted([*NEVER_REPLACED, *LATER])
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="not root: only root can give files away")
 
 
@@ -30,7 +32,7 @@ def mode(path: Path) -> int:
 
 
 def test_keys_are_made_once(folder):
-    """The first start makes six different keys, closed to others; every later one reads the same."""
+    """The first start makes seven different keys, closed to others; every later one reads the same."""
     old = os.umask(0)
     try:
         keys = Keys.open_or_create(folder)
@@ -40,16 +42,20 @@ def test_keys_are_made_once(folder):
     assert sorted(path.name for path in folder.iterdir()) == FILES
     assert {mode(path) for path in folder.iterdir()} == {0o600}
     assert mode(folder) == mode(folder.parent) == 0o700
-    every = [keys.digest, keys.patterns, keys.column, keys.token_private, keys.mac, keys.signing or b""]
-    assert len(set(every)) == 6
+    private = [keys.patterns_private, keys.sealing_private, keys.token_private, keys.signing_private]
+    every = [keys.digest, keys.column, keys.mac, *private]
+    assert len(set(every)) == 7
     assert {len(key) for key in every} == {32}
 
 
 def test_the_public_half_belongs_to_the_private_one(folder):
     """What the public half seals, the private one opens."""
     keys = Keys.open_or_create(folder)
-    private = X25519PrivateKey.from_private_bytes(keys.token_private)
-    assert private.public_key().public_bytes_raw() == keys.token_public
+    for name in ("patterns", "sealing", "token"):
+        private = X25519PrivateKey.from_private_bytes(getattr(keys, f"{name}_private"))
+        assert private.public_key().public_bytes_raw() == getattr(keys, f"{name}_public")
+    signing = Ed25519PrivateKey.from_private_bytes(keys.signing_private)
+    assert signing.public_key().public_bytes_raw() == keys.signing_public
 
 
 def test_a_representation_holds_no_key(folder):
@@ -77,28 +83,39 @@ def test_a_lost_key_is_never_replaced(folder, name):
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
+@pytest.mark.parametrize("name", LATER)
 @pytest.mark.parametrize("interrupted", [False, True])
-def test_a_folder_from_before_there_was_a_signing_key_gets_one(folder, interrupted):
-    """Nothing is sealed by it: read without it, made by the next start, and nothing else is touched."""
+def test_a_folder_from_before_there_was_a_key_gets_one(folder, name, interrupted):
+    """What came with a later version is said to be missing, made by the next start, and nothing else is touched."""
     keys = Keys.open_or_create(folder)
-    (folder / "signing.key").unlink()
+    (folder / name).unlink()
     if interrupted:
-        (folder / ".signing.key.new").write_bytes(b"half")
-    assert Keys.open(folder) == replace(keys, signing=None)
-    again = Keys.open_or_create(folder)
-    assert again.signing not in (None, keys.signing)
-    assert replace(again, signing=keys.signing) == keys
+        (folder / f".{name}.new").write_bytes(b"half")
+    with pytest.raises(SecretError, match=f"^keys/{name} is missing: start the product once to make it$"):
+        Keys.open(folder)
+    again, field = Keys.open_or_create(folder), name.removesuffix(".key")
+    halves = {part: getattr(keys, part) for part in (f"{field}_private", f"{field}_public")}
+    assert getattr(again, f"{field}_private") != getattr(keys, f"{field}_private")
+    assert replace(again, **halves) == keys
     assert sorted(path.name for path in folder.iterdir()) == FILES
+
+
+def test_who_is_given_the_public_half_of_patterns_reads_no_private_one(folder):
+    """Control holds nothing that opens patterns, be it damaged or gone."""
+    keys = Keys.open_or_create(folder)
+    (folder / "patterns.key").unlink()
+    found = Keys.open(folder, patterns_public=keys.patterns_public)
+    assert found == replace(keys, patterns_private=b"")
 
 
 def test_a_signing_key_alone_is_no_new_folder(folder):
     """Where every other key is gone, they are not made anew beside it."""
     Keys.open_or_create(folder)
-    for name in NEVER_REPLACED:
+    for name in [*NEVER_REPLACED, "sealing.key"]:
         (folder / name).unlink()
     with pytest.raises(SecretError, match="is missing"):
         Keys.open_or_create(folder)
-    assert [path.name for path in folder.iterdir()] == ["signing.key"]
+    assert sorted(path.name for path in folder.iterdir()) == LATER
 
 
 @pytest.mark.parametrize(
@@ -161,16 +178,17 @@ def test_a_folder_that_is_a_link_or_a_file_is_refused(folder, tmp_path):
                 attempt(tmp_path / name)
 
 
-@pytest.mark.parametrize("renamed", range(6))
+@pytest.mark.parametrize("renamed", range(7))
 def test_a_crash_while_keys_are_made_is_finished_by_the_next_start(folder, renamed):
     """Wherever the first start was cut off, the next one has a whole set, and keeps what was in place."""
     keys = Keys.open_or_create(folder)
-    for name in ["digest", "patterns", "column", "token", "mac", "signing"][renamed:]:
+    for name in ["digest", "patterns", "column", "token", "mac", "sealing", "signing"][renamed:]:
         (folder / f"{name}.key").rename(folder / f".{name}.key.new")
     again = Keys.open_or_create(folder)
-    # None in place: nothing was sealed yet, so all are made anew; and so is what never seals anything.
-    assert (replace(again, signing=None) == replace(keys, signing=None)) is (renamed > 0)
-    assert again.signing is not None
+    # None in place: nothing was sealed yet, so all are made anew; and so are those that came later.
+    kept = (again.digest, again.patterns_private, again.column, again.token_private, again.mac)
+    before = (keys.digest, keys.patterns_private, keys.column, keys.token_private, keys.mac)
+    assert (kept == before) is (renamed > 0)
     assert sorted(path.name for path in folder.iterdir()) == FILES
 
 
