@@ -7,7 +7,6 @@ import errno
 import fcntl
 import logging
 import os
-import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -38,7 +37,7 @@ def run(settings: Settings, roles: frozenset[str] = ROLES, on_ready: Callable[[]
     from filterproxy.runtime.supervisor import Bound, Supervisor, places
 
     logs.set_up(settings.log.level, settings.log.format, "supervisor")
-    _check(settings)
+    check(settings)
     started = frozenset(role for role, _ in places(settings, roles))
     if "inspector" in started and find_spec("mitmproxy") is None:
         raise ConfigError("inspection.enabled: mitmproxy is not installed here; set it to false, or install mitmproxy")
@@ -63,7 +62,7 @@ def run(settings: Settings, roles: frozenset[str] = ROLES, on_ready: Callable[[]
             bound.close()
 
 
-def _check(settings: Settings) -> None:
+def check(settings: Settings) -> None:
     """Raise ConfigError for what only the lists' own code can tell: entries, keys and guards that mean nothing."""
     from filterproxy.errors import SourceError
     from filterproxy.lists import guard, sources
@@ -75,7 +74,7 @@ def _check(settings: Settings) -> None:
             if table.signed.key:
                 sources.Key.of(table.signed.key)
         except SourceError as exc:
-            raise ConfigError(f"lists.{number}.signed.key: {exc}") from None
+            raise ConfigError(f"lists.{number}.{exc}") from None
     for _ in compile_own(settings, bytes(32)):
         pass
 
@@ -121,7 +120,9 @@ def policy_in_force(settings: Settings) -> Policy:
     """
     from filterproxy.core.bundle import Segment
     from filterproxy.lists import publish
-    from filterproxy.lists.refresh import compile_all
+    from filterproxy.lists.offline import compile_all
+    from filterproxy.lists.resealing import made_under
+    from filterproxy.lists.seals import Opening, Seals
     from filterproxy.runtime import client
 
     state = settings.runtime.state
@@ -133,12 +134,13 @@ def policy_in_force(settings: Settings) -> Policy:
             return publish.policy_of(settings, segments, key, manifest.generation, manifest.loaded(), manifest.ended)
         # A relative state folder is that of the working directory: what runs there is another configuration.
         logging.getLogger(__name__).warning("what runs on %s has other lists than this file, which is read anew", state)
-        return compile_all(settings, secrets.token_bytes(32))
+        return compile_all(settings, Seals.passing())
     try:
         keys = Keys.open(settings.keys_folder)
     except SecretError:  # nothing was ever kept under these keys that could be used here
-        return compile_all(settings, secrets.token_bytes(32))
-    return compile_all(settings, keys.digest, keys.patterns)
+        return compile_all(settings, Seals.passing())
+    keys = keys.under(made_under(state, keys))
+    return compile_all(settings, Seals.of(keys), Opening.of(keys))
 
 
 def standalone_filter(path: str) -> HttpFilter:
@@ -147,13 +149,16 @@ def standalone_filter(path: str) -> HttpFilter:
     Lists are compiled in memory, once; a refused one is taken from the bundle on disk. Raises FilterproxyError.
     """
     from filterproxy.inspection import HttpFilter
-    from filterproxy.lists.refresh import compile_all
+    from filterproxy.lists.offline import compile_all
+    from filterproxy.lists.resealing import made_under
+    from filterproxy.lists.seals import Opening, Seals
     from filterproxy.notice.render import Notices
     from filterproxy.notice.token import Sealer
 
     settings = load(Path(path))
     keys = Keys.open_or_create(settings.keys_folder)
-    policy = compile_all(settings, keys.digest, keys.patterns)
+    keys = keys.under(made_under(settings.runtime.state, keys))
+    policy = compile_all(settings, Seals.of(keys), Opening.of(keys))
     notices = Notices(settings.operator, settings.portal.url, Sealer(keys.token_public))
     return HttpFilter(settings, lambda: policy, notices, _Uncounted(), lambda: datetime.now(UTC), keys.mac)
 

@@ -1,21 +1,22 @@
 """What is in force: a segment per list, found by host behind a bounded memo. Everything here is immutable but the memo.
 
-A segment is one buffer: a header in JSON, then the arrays of its membership, then its patterns. In a worker the buffer
-is a sealed memfd, mapped read-only; on disk the patterns are sealed, and so are the entries as they were read, which
-no worker is given (lists/publish.py).
+A segment is one buffer (core/layout.py): the arrays of its membership, facts and patterns. In a worker it is a sealed
+memfd, mapped read-only; on disk facts and patterns are sealed, and so are the entries as they were read, which no
+worker is given (lists/files.py).
 """
 
 from __future__ import annotations
 
 import json
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from filterproxy.errors import SegmentError
 
+from .layout import Piece, split
 from .membership import (
     ABOVE,
     BELOW,
@@ -35,7 +36,6 @@ from .names import suffixes
 from .patterns import Patterns, Term
 from .regular import NO_RULES, Rule, Rules
 
-MAGIC: Final = b"FPSEG\x00\x02\n"
 MEMO_HOSTS: Final = 65_536
 """Hosts that the memo holds at most; it is emptied when full, which costs one look-up per host again."""
 CANARY: Final = "canary:"
@@ -96,19 +96,24 @@ class Segment:
     @classmethod
     def from_buffer(cls, buffer: memoryview) -> Segment:
         """Return the segment that lies in `buffer`, of which it keeps views. Raises SegmentError."""
-        header, arrays = split(buffer)
+        return cls.of(*split(buffer))
+
+    @classmethod
+    def of(cls, header: Mapping[str, Any], parts: Mapping[str, Piece]) -> Segment:
+        """Return the segment of a header and parts, of which it keeps views. Raises SegmentError."""
         try:
-            facts = tuple(_facts(item) for item in header["facts"])
-            clear = json.loads(bytes(arrays["patterns"]) or b"{}")
+            view = {name: memoryview(part) for name, part in parts.items()}
+            facts = tuple(_facts(item) for item in json.loads(bytes(view["facts"]) or b"[]"))
+            clear = json.loads(bytes(view["patterns"]) or b"{}")
             return cls(
                 name=header["name"],
                 membership=Membership(
-                    arrays["highs"].cast("Q"),
-                    arrays["lows"].cast("Q"),
-                    arrays["codes"].cast("B"),
-                    arrays["offsets"].cast("I"),
-                    arrays["fact_rows"].cast("I"),
-                    arrays["fact_ids"].cast("I"),
+                    view["highs"].cast("Q"),
+                    view["lows"].cast("Q"),
+                    view["codes"].cast("B"),
+                    view["offsets"].cast("I"),
+                    view["fact_rows"].cast("I"),
+                    view["fact_ids"].cast("I"),
                     facts,
                 ),
                 patterns=Patterns(Term(text, Scope(scope), score) for text, scope, score in clear.get("terms", ())),
@@ -120,49 +125,8 @@ class Segment:
                 version=header["version"],
                 shares=Shares(**header["shares"]),
             )
-        except (KeyError, TypeError, ValueError) as exc:
+        except (KeyError, TypeError, ValueError, AttributeError) as exc:
             raise SegmentError(f"not a segment: {type(exc).__name__}") from None
-
-
-def split(buffer: memoryview) -> tuple[dict[str, Any], dict[str, memoryview]]:
-    """Return a segment's header and its parts by name. Raises SegmentError where the buffer is cut short or foreign."""
-    start = len(MAGIC) + 4
-    if bytes(buffer[: len(MAGIC)]) != MAGIC or len(buffer) < start:
-        raise SegmentError("not a segment")
-    size = int.from_bytes(buffer[len(MAGIC) : start], "little")
-    try:
-        header = json.loads(bytes(buffer[start : start + size]))
-        parts = {name: buffer[at : at + length] for name, (at, length) in header["parts"].items()}
-        whole = all(
-            at + length <= len(buffer) and len(parts[name]) == length for name, (at, length) in header["parts"].items()
-        )
-    except (KeyError, TypeError, ValueError, AttributeError):
-        raise SegmentError("a segment with a damaged header") from None
-    if not whole:
-        raise SegmentError("a segment that is cut short")
-    return header, parts
-
-
-def join(header: dict[str, Any], parts: dict[str, bytes]) -> bytes:
-    """Return the buffer that `split` takes apart: each part begins at a multiple of eight."""
-    places = {name: [0, len(data)] for name, data in parts.items()}
-    size, text = 0, b""
-    for _ in range(3):  # the header's length depends on the places and they on it; two rounds settle it
-        at = _aligned(len(MAGIC) + 4 + size)
-        for name, data in parts.items():
-            places[name][0] = at
-            at = _aligned(at + len(data))
-        text = json.dumps({**header, "parts": places}, separators=(",", ":")).encode()
-        size = _aligned(len(text) + 16)
-    out = bytearray(MAGIC + size.to_bytes(4, "little") + text.ljust(size))
-    for name, data in parts.items():
-        out.extend(bytes(places[name][0] - len(out)))
-        out += data
-    return bytes(out)
-
-
-def _aligned(number: int) -> int:
-    return -(-number // 8) * 8
 
 
 def _when(text: str | None) -> datetime | None:

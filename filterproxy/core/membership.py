@@ -86,7 +86,7 @@ class Membership:
         bits = buckets.bit_length() - 1
         if buckets < 1 or buckets != 1 << bits or not len(highs) == len(lows) == len(codes) == offsets[buckets]:
             raise SegmentError("the arrays do not belong together")
-        if len(fact_rows) != len(fact_ids) or any(number >= len(facts) for number in fact_ids):
+        if len(fact_rows) != len(fact_ids) or max(fact_ids, default=-1) >= len(facts):
             raise SegmentError("the facts do not belong to the rows")
         self._highs, self._lows, self._codes, self._offsets = highs, lows, codes, offsets
         self._fact_rows, self._fact_ids, self._facts = fact_rows, fact_ids, facts

@@ -10,7 +10,8 @@ from hashlib import blake2b
 from typing import Any
 
 from filterproxy.core import membership as rows
-from filterproxy.core.bundle import MAGIC, Segment, Shares, join
+from filterproxy.core.bundle import Segment, Shares
+from filterproxy.core.layout import MAGIC
 from filterproxy.core.model import Action, BadLine, Entry, Item, Kind, Listing, Scope
 
 from .entries import Packing
@@ -19,7 +20,7 @@ from .rows import Rows, fact_of, facts_of
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """A segment ready to be written: its header, and its parts by name. Patterns and entries are in clear."""
+    """A segment ready to be written: its header, and its parts by name. Facts, patterns and entries are in clear."""
 
     name: str
     header: dict[str, Any] = field(repr=False)
@@ -38,8 +39,8 @@ class Compiled:
         return str(self.header["version"])
 
     def segment(self) -> Segment:
-        """Return the segment over a buffer of its own, for use in this process."""
-        return Segment.from_buffer(memoryview(join(self.header, self.parts)))
+        """Return the segment over these very parts, for use in this process."""
+        return Segment.of(self.header, self.parts)
 
 
 def compile_segment(
@@ -78,13 +79,14 @@ def compile_segment(
     for sort, both in counts.items():
         shares[sort] += both[spares]
         shares["exceptions"] += 0 if sort == "plain_urls" else both[not spares]
+    parts["facts"] = _json(facts) if facts else b""
     parts["patterns"] = _json(patterns.found) if any(patterns.found.values()) else b""
     shares |= counted()
     header = {
-        "name": name, "facts": facts, "shares": shares, "format": listing.format or "",
+        "name": name, "shares": shares, "format": listing.format or "",
         "loaded_at": None if loaded_at is None else loaded_at.isoformat(),
     }  # fmt: skip
-    digest = blake2b(MAGIC + _json([facts, shares, header["format"]]), digest_size=16, key=key)
+    digest = blake2b(MAGIC + _json([shares, header["format"]]), digest_size=16, key=key)
     for part in parts.values():
         digest.update(part)
     header["version"] = digest.hexdigest()

@@ -37,8 +37,9 @@ def of(refresher: Refresher, table: List, now: datetime, released: frozenset[str
     except SourceError as exc:
         return said | {"refused": str(exc)}
     known = refresher.known(table)
-    key, shares = refresher.digest_key, reading.compiled.shares
-    changed = changes(_NONE if known is None else known.ids, ids(reading.compiled.parts, key))
+    key, shares = refresher.seals.digest, reading.compiled.shares
+    before = None if known is None else known.ids()
+    changed = changes(_NONE if before is None else before, ids(reading.compiled.parts, key))
     gone = len(changed.removed) if same_lines(refresher.status(table.id), reading.made_with) else 0
     try:
         gates.check(shares, None if known is None else known.shares, gone, gates.Limits.of(table))

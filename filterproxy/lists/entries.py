@@ -71,10 +71,12 @@ def _rest(entry: Entry) -> str:
 
 
 def _with(entry: Entry, said: dict[str, Any]) -> Entry:
-    moments = {
-        name: None if said[name] is None else datetime.fromisoformat(said[name]) for name in ("not_before", "not_after")
-    }
     return entry._replace(
         scheme=said["scheme"], score=said["score"], reference=said["reference"], important=said["important"],
-        excludes=tuple(said["excludes"]), territories=frozenset(said["territories"]), **moments,
+        excludes=tuple(said["excludes"]), territories=frozenset(said["territories"]),
+        not_before=_moment(said["not_before"]), not_after=_moment(said["not_after"]),
     )  # fmt: skip
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import blake2b
@@ -12,7 +13,8 @@ from typing import Self
 
 from filterproxy import __version__
 from filterproxy.alerts import Alert, Hits, Owned
-from filterproxy.core.bundle import MAGIC, Shares
+from filterproxy.core.bundle import Shares
+from filterproxy.core.layout import MAGIC
 from filterproxy.core.model import BadLine, Entry, Item, ListFormat, Listing, Unenforceable
 from filterproxy.errors import SourceError
 from filterproxy.settings import Settings
@@ -46,7 +48,8 @@ class Before:
     status: Status | None = None
     shares: Shares | None = None
     """None where the last list is not in force, or its comparison is waived."""
-    ids: Ids | None = field(default=None, repr=False)
+    ids: Callable[[], Ids | None] | None = field(default=None, repr=False)
+    """Fetches the ids of its entries, once they are needed: of a list of millions they are as large as its index."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,38 +72,43 @@ class Reader:
     """Reads lists under one key and one guard."""
 
     key: bytes = field(repr=False)
+    """What digests are made under."""
+    mac: bytes = field(repr=False)
+    """Keys what outlives a change of that key: ids in quarantine, alerts' identities, what a reading depended on."""
     guard: Guard
     owned: Owned
 
     @classmethod
-    def of(cls, settings: Settings, key: bytes) -> Self:
+    def of(cls, settings: Settings, key: bytes, mac: bytes) -> Self:
         """Return the reader of these settings. Raises ConfigError where what it guards cannot be read."""
-        return cls(key, Guard.of(settings), Owned.of(settings))
+        return cls(key, mac, Guard.of(settings), Owned.of(settings))
 
     def read(
-        self, table: List, now: datetime, before: Before, *, released: frozenset[str] = frozenset()
-    ) -> Reading | None:
+        self, table: List, now: datetime, before: Before, *, released: frozenset[str] = frozenset(),
+        alone: AbstractContextManager[object] = nullcontext(),  # noqa: B008 - it holds nothing
+    ) -> Reading | None:  # fmt: skip
         """Return what the source of `table` says now, or None where it says that nothing has changed.
 
-        `released` are the ids of entries that the guard lets pass. Raises SourceError where the source cannot be read
-        or a gate refuses it.
+        `released` are the ids of entries that the guard lets pass; `alone` is entered once the source has been
+        fetched, for what takes memory. Raises SourceError where the source cannot be read or a gate refuses it.
         """
         made_with = self._made_with(table, released)
         status = before.status
         same = status is not None and status.made_with == made_with and before.shares is not None
         asked = Validators(status.etag, status.last_modified) if status is not None and same else None
-        with sources.opened(table, asked) as fetched:
+        with sources.opened(table, asked) as fetched, alone:
             if fetched.unchanged:
                 return None
             form = _format(table, fetched.documents, status)
             listing = _of_format(table.listing, form)
-            taken, hits = _Taken(self, table, listing, now, released), Hits(self.owned, listing, self.key)
+            taken, hits = _Taken(self, table, listing, now, released), Hits(self.owned, listing, self.mac)
             said = taken.entries(hits.watch(formats.read(form, fetched.documents, options_of(table))))
             compiled = compile_segment(
                 f"list:{table.id}", said, self.key, listing, loaded_at=now,
                 counted=lambda: {"unended": int(not fetched.ended), "quarantined": len(taken.held)},
             )  # fmt: skip
-        changed = None if before.ids is None else changes(before.ids, ids(compiled.parts, self.key))
+        known = None if before.ids is None else before.ids()
+        changed = None if known is None else changes(known, ids(compiled.parts, self.key))
         gone = len(changed.removed) if changed is not None and same_lines(status, made_with) else 0
         gates.check(compiled.shares, before.shares, gone, gates.Limits.of(table))
         held = tuple(taken.since(status))
@@ -116,7 +124,7 @@ class Reader:
         return "-".join(self._digest(said) for said in (lines, rest))
 
     def _digest(self, said: object) -> str:
-        return blake2b(json.dumps(said, sort_keys=True).encode(), digest_size=16, key=self.key).hexdigest()
+        return blake2b(json.dumps(said, sort_keys=True).encode(), digest_size=16, key=self.mac).hexdigest()
 
 
 def same_lines(status: Status | None, made_with: str) -> bool:
@@ -152,7 +160,7 @@ class _Taken:
             log.warning("list %s: %d bad or unenforceable lines in all", self._table.id, self._bad_lines)
 
     def _holds(self, entry: Entry, reason: str) -> bool:
-        name = held_id(self._table.id, entry, self._reader.key)
+        name = held_id(self._table.id, entry, self._reader.mac)
         if name in self._released:
             return False
         value = "" if self._table.confidential else entry.value

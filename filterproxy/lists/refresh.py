@@ -5,39 +5,33 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
 from hashlib import sha256
 
 from filterproxy.alerts import Alert
 from filterproxy.alerts.alert import list_refused, quarantine
-from filterproxy.core.bundle import Segment, Shares, split
 from filterproxy.core.model import Action, Entry
-from filterproxy.core.policy import Override, Policy
+from filterproxy.core.policy import Override
 from filterproxy.errors import SegmentError, SourceError
 from filterproxy.settings import Settings
 from filterproxy.settings.lists import List
 
-from . import publish, sources
+from . import publish
 from .canaries import compile_canaries
-from .changes import Ids, ids
 from .compile import Compiled, compile_segment
+from .known import Known, Shelf
 from .own import compile_own
 from .publish import Held, Manifest, Part, Status
 from .reading import Before, Reader, Reading
+from .resealing import Anew, Announce
+from .seals import Seals
 
 log = logging.getLogger("filterproxy.lists")
 
 Released = Mapping[str, frozenset[str]]
 """By list: the ids of entries that people have released from quarantine."""
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What a segment in force says, as far as the next reading compares with it."""
-
-    shares: Shares
-    ids: Ids
 
 
 def compile_overrides(overrides: Iterable[Override], settings: Settings, key: bytes) -> list[Compiled]:
@@ -57,34 +51,49 @@ def compile_overrides(overrides: Iterable[Override], settings: Settings, key: by
 class Refresher:
     """Keeps the bundle on disk: reads lists when told, and writes what changed under a new generation. Thread-safe."""
 
-    def __init__(
-        self, settings: Settings, digest_key: bytes, patterns_key: bytes,
-        tell: Callable[[Alert], None] = lambda _: None,
-    ) -> None:  # fmt: skip
-        """Take up the manifest on disk; a damaged one counts as none, and everything is read anew.
+    def __init__(self, settings: Settings, seals: Seals, tell: Callable[[Alert], None] = lambda _: None) -> None:
+        """Take up the manifest on disk; one that is refused counts as none, and everything is read anew.
 
         `tell` is called with each alert, once what it is about took force. Raises ConfigError where what is guarded
         cannot be read.
         """
-        self._settings, self._patterns_key, self._tell = settings, patterns_key, tell
-        self.digest_key = digest_key
-        self._reader = Reader.of(settings, digest_key)
+        self._settings, self._seals, self._tell = settings, seals, tell
+        self._reader = Reader.of(settings, seals.digest, seals.mac)
         self._folder = publish.bundle_folder(settings.runtime.state)
-        publish.sweep(self._folder)
-        try:
-            self._manifest = publish.load(self._folder) or Manifest(0)
-        except SegmentError as exc:
-            log.error("bundle: %s; reading every list anew", exc)
-            self._manifest = Manifest(0)
-        self._known: dict[str, Known | None] = {}
+        mark = publish.mark(settings.runtime.state)
+        found = self._stored(mark)
+        publish.sweep(self._folder, found)
+        self._manifest = found or Manifest(0)
+        self._generation = max(self._manifest.generation, mark)
+        """The last that was given away, be it in vain: none stands for two bundles."""
+        self._shelf = Shelf(self._folder)
         self._unnamed: set[str] = set()
         self._lock = threading.RLock()
         self._reading = threading.Lock()
+
+    def _stored(self, mark: int) -> Manifest | None:
+        try:
+            found = publish.load(self._folder, self._seals.signing_public, mark=mark)
+            if found is not None and found.keys.get("digest") != self._seals.ids["digest"]:
+                raise SegmentError("made under another digest key")
+        except SegmentError as exc:
+            log.error("bundle: %s; reading every list anew", exc)
+            return None
+        return found
+
+    @property
+    def seals(self) -> Seals:
+        """What it compiles and writes with."""
+        return self._seals
 
     @property
     def manifest(self) -> Manifest:
         """What is in force."""
         return self._manifest
+
+    def signed(self, manifest: Manifest) -> str:
+        """Return a manifest of this refresher's as the supervisor asks for it: signed."""
+        return publish.signed(manifest, self._seals.signing_private).decode("ascii")
 
     def status(self, list_id: str) -> Status | None:
         """Return how a list stands."""
@@ -98,23 +107,31 @@ class Refresher:
         `accept` waives the gates' comparison with the last list; without `released` what was known last holds on.
         Raises OSError where the bundle cannot be written; the last one stays in force.
         """
+        tables = list(tables)
+        while (manifest := self._refresh(tables, now, accept=accept, released=released)) is None:
+            pass  # keys were replaced while it was read, and it was compiled under the old ones
+        return manifest
+
+    def _refresh(
+        self, tables: Sequence[List], now: datetime, *, accept: bool, released: Released | None
+    ) -> Manifest | None:
+        seals = self._seals
         parts: dict[str, Part] = {}
         statuses: dict[str, Status] = {}
         alerts: list[Alert] = []
-        try:
+        with self._writing() as announce:
             for table in tables:
-                part, status, told = self._refreshed(table, now, accept=accept, released=released)
+                part, status, told = self._refreshed(table, now, announce, accept=accept, released=released)
                 statuses[table.id] = status
                 alerts += told
                 if part is not None:
                     parts[part.name] = part
             with self._lock:
+                if self._seals is not seals:
+                    return None
                 known = {part.name: part for part in self._manifest.parts}
                 stood = {status.list_id: status for status in self._manifest.statuses}
                 manifest = self._put(known | parts, stood | statuses, now)
-        finally:
-            with self._lock:
-                self._unnamed -= {part.file for part in parts.values()}
         for alert in alerts:
             self._tell(alert)
         return manifest
@@ -128,26 +145,24 @@ class Refresher:
         """
         status, known = self.status(table.id), self.known(table)
         before = Before(status) if known is None or accept else Before(status, known.shares, known.ids)
-        with self._reading:  # one list at a time in memory
-            self._reader = replace(self._reader, guard=self._reader.guard.renewed(self._settings))
-            return self._reader.read(table, now, before, released=released)
+        with self._reading:
+            self._reader = reader = replace(self._reader, guard=self._reader.guard.renewed(self._settings))
+        # One list at a time in memory; but a source that stalls keeps no other list waiting.
+        return reader.read(table, now, before, released=released, alone=self._reading)
 
     def known(self, table: List) -> Known | None:
         """Return what a list in force says; None where it never loaded, or its segment is damaged."""
         part = self._part(f"list:{table.id}")
         if part is None:
             return None
-        if part.digest not in self._known:
-            try:
-                buffer = memoryview(publish.opened_segment(self._folder, part, self._patterns_key))
-                segment, (_, views) = Segment.from_buffer(buffer), split(buffer)
-                self._known[part.digest] = Known(segment.shares, ids(views, self.digest_key))
-            except SegmentError:
-                self._known[part.digest] = None
-        return self._known[part.digest]
+        try:
+            return self._shelf.of(part, self._seals.digest)
+        except SegmentError:
+            # If it was replaced meanwhile, and its file removed, there is another to be known.
+            return None if self._part(part.name) == part else self.known(table)
 
     def _refreshed(
-        self, table: List, now: datetime, *, accept: bool, released: Released | None
+        self, table: List, now: datetime, announce: Announce, *, accept: bool, released: Released | None
     ) -> tuple[Part | None, Status, Sequence[Alert]]:
         before, status = self._part(f"list:{table.id}"), self.status(table.id)
         free = frozenset(status.released if status else ()) if released is None else released.get(table.id, frozenset())
@@ -160,10 +175,8 @@ class Refresher:
             return replace(before, loaded_at=now.isoformat()), unchanged, ()
         if reading is None:
             return self._refused(status, table, "its source says that nothing changed", now, held=False)
-        part = self._written(reading.compiled, before, now)
-        known = Known(reading.compiled.shares, ids(reading.compiled.parts, self.digest_key))
-        self._known = {name: item for name, item in self._known.items() if before is None or name != before.digest}
-        self._known[part.digest] = known
+        part = self._written(reading.compiled, before, now, announce)
+        self._shelf.note(part, reading.compiled.shares, self._manifest.parts)
         changed = (0, 0) if status is None else status.changed
         if reading.changes is not None and (len(reading.changes.added) or len(reading.changes.removed)):
             changed = len(reading.changes.added), len(reading.changes.removed)
@@ -183,53 +196,102 @@ class Refresher:
             for table in tables:
                 reason = f"its licence ended on {table.licence_until}"
                 statuses[table.id] = Status(table.id, "ended", reason, now.isoformat())
-            self._known.clear()
             return self._put(parts, statuses, now)
 
     def refresh_own(self, now: datetime) -> Manifest:
         """Put the profiles' own entries and the canaries in force, and drop what belongs to what is no more."""
-        compiled = [
-            *compile_own(self._settings, self.digest_key),
-            *compile_canaries(self._settings, self.digest_key, now),
-        ]
         known = {table.id for table in self._settings.lists}
-        with self._lock:
+        with self._lock, self._writing() as announce:
+            compiled = [
+                *compile_own(self._settings, self._seals.digest),
+                *compile_canaries(self._settings, self._seals.digest, now),
+            ]
             parts = {
                 part.name: part
                 for part in self._manifest.parts
                 if part.name.startswith(("list:", "override:")) and part.name.partition(":")[2] in known
             }
-            parts |= {item.name: self._written(item, None, now) for item in compiled}
+            parts |= {item.name: self._written(item, None, now, announce) for item in compiled}
             return self._put(
                 parts, {item.list_id: item for item in self._manifest.statuses if item.list_id in known}, now
             )
 
     def override(self, overrides: Iterable[Override], now: datetime) -> Manifest:
         """Put these overrides in force, and no others. Raises OSError."""
-        compiled = compile_overrides(overrides, self._settings, self.digest_key)
-        with self._lock:
+        with self._lock, self._writing() as announce:
+            compiled = compile_overrides(overrides, self._settings, self._seals.digest)
             parts = {part.name: part for part in self._manifest.parts if not part.name.startswith("override:")}
-            parts |= {item.name: self._written(item, None, now) for item in compiled}
+            parts |= {item.name: self._written(item, None, now, announce) for item in compiled}
             return self._put(parts, {status.list_id: status for status in self._manifest.statuses}, now)
+
+    def rotate(self, anew: Anew, now: datetime) -> Manifest:
+        """Put in force what is in force, under the keys of `anew`.
+
+        Raises OSError, or FilterproxyError where a part cannot be made anew; then all is as it was.
+        """
+        done: dict[str, Part] = {}
+        with self._writing() as announce:
+            while (manifest := self._rotated(anew, done, now, announce)) is None:
+                pass  # a list was read meanwhile
+        return manifest
+
+    def _rotated(self, anew: Anew, done: dict[str, Part], now: datetime, announce: Announce) -> Manifest | None:
+        for part in self._manifest.parts:
+            if anew.makes(part) and part.digest not in done:
+                try:
+                    with self._reading:  # one list at a time in memory
+                        done[part.digest] = anew.part(part, announce)
+                except SegmentError:
+                    if part in self._manifest.parts:
+                        raise
+                    return None  # replaced meanwhile, and its file removed
+        with self._reading, self._lock:
+            if any(anew.makes(part) and part.digest not in done for part in self._manifest.parts):
+                return None
+            parts = [replace(done[p.digest], loaded_at=p.loaded_at) for p in self._manifest.parts if anew.makes(p)]
+            before = self._seals, self._reader
+            self._seals, self._reader = anew.seals, replace(self._reader, key=anew.seals.digest)
+            try:
+                parts += [self._written(item, None, now, announce) for item in anew.overlay()]
+                statuses = {status.list_id: status for status in self._manifest.statuses}
+                return self._put({part.name: part for part in parts}, statuses, now)
+            except BaseException:
+                self._seals, self._reader = before
+                raise
 
     def entries(self, table: List) -> Iterator[Entry]:
         """Yield the entries of a list as they were last read. Raises SegmentError."""
         part = self._part(f"list:{table.id}")
-        return iter(()) if part is None else publish.entries_of(self._folder, part, self._patterns_key)
+        return iter(()) if part is None else publish.entries_of(self._folder, part, self._seals.sealing_private)
 
     def _part(self, name: str) -> Part | None:
         return next((part for part in self._manifest.parts if part.name == name), None)
 
-    def _written(self, compiled: Compiled, before: Part | None, now: datetime) -> Part:
+    def _written(self, compiled: Compiled, before: Part | None, now: datetime, announce: Announce) -> Part:
         """Write a segment unless the one in force says the same, which then only grows younger."""
         if before is not None and before.version == compiled.version and (self._folder / before.file).exists():
             return replace(before, loaded_at=now.isoformat())
-        return publish.write_segment(self._folder, compiled, self._patterns_key, self._announce)
+        return publish.write_segment(self._folder, compiled, self._seals, announce)
 
-    def _announce(self, file: str) -> None:
-        """Keep whoever saves a manifest meanwhile from removing what is being written and not named yet."""
-        with self._lock:
-            self._unnamed.add(file)
+    @contextmanager
+    def _writing(self) -> Iterator[Announce]:
+        """Yield what is to be told each file before it is written; what is not in force at the end is removed.
+
+        Until then nobody who saves a manifest meanwhile removes it for not being named yet.
+        """
+        files: set[str] = set()
+
+        def announce(file: str) -> None:
+            with self._lock:
+                files.add(file)
+                self._unnamed.add(file)
+
+        try:
+            yield announce
+        finally:
+            with self._lock:
+                self._unnamed -= files
+                publish.discard(self._folder, files - {part.file for part in self._manifest.parts})
 
     def _refused(
         self, before: Status | None, table: List, reason: str, now: datetime, *, held: bool
@@ -244,11 +306,13 @@ class Refresher:
         return None, after, [list_refused(table.id, reason)]
 
     def _put(self, parts: dict[str, Part], statuses: dict[str, Status], now: datetime) -> Manifest:
+        self._generation += 1
+        expires = now + self._settings.runtime.bundle_expires
         manifest = Manifest(
-            self._manifest.generation + 1, tuple(parts.values()), tuple(statuses.values()), now.isoformat()
-        )
-        publish.save(self._folder, manifest, self._unnamed)
-        self._unnamed -= {part.file for part in manifest.parts}
+            self._generation, tuple(parts.values()), tuple(statuses.values()), now.isoformat(), expires.isoformat(),
+            self._seals.ids,
+        )  # fmt: skip
+        publish.save(self._folder, manifest, self._seals, self._unnamed)
         self._manifest = manifest
         return manifest
 
@@ -258,54 +322,3 @@ def _of_quarantine(list_id: str, held: Sequence[Held]) -> Iterator[Alert]:
         reason = held[0].reason if len({item.reason for item in held}) == 1 else "for several reasons"
         identity = sha256(" ".join(sorted(item.id for item in held)).encode()).hexdigest()
         yield quarantine(list_id, len(held), reason, identity=identity)
-
-
-def compile_all(settings: Settings, digest_key: bytes, patterns_key: bytes | None = None) -> Policy:
-    """Return the policy that these settings would put in force now, from the sources, writing nothing.
-
-    A list whose source is refused is taken from the bundle on disk, if there; so are lists that come over the network
-    and overrides. Used where the product does not run: `filterproxy check`, the addon by itself. Raises ConfigError.
-    """
-    now = datetime.now(UTC)
-    manifest, stored = _stored(settings, patterns_key)
-    segments: dict[str, Segment] = {name: item for name, item in stored.items() if name.startswith("override:")}
-    reader = Reader.of(settings, digest_key)
-    ended = [table.id for table in settings.lists if table.licence_until and table.licence_until < now.date()]
-    for table in (item for item in settings.lists if item.id not in ended):
-        name = f"list:{table.id}"
-        held = stored.get(name)
-        if held is not None and sources.is_remote(table.source):
-            segments[name] = held
-            continue
-        status = next((status for status in manifest.statuses if status.list_id == table.id), None)
-        before = Before(None if status is None else replace(status, made_with=""), held.shares if held else None)
-        try:
-            released = frozenset(status.released if status else ())
-            reading = reader.read(table, now, before, released=released)
-            if reading is not None:
-                segments[name] = reading.compiled.segment()
-        except SourceError as exc:
-            log.error("list %s: refused: %s", table.id, exc)
-            if held is not None:
-                segments[name] = held
-    for compiled in compile_own(settings, digest_key):
-        segments[compiled.name] = compiled.segment()
-    return publish.policy_of(settings, segments.values(), digest_key, 0, {}, ended)
-
-
-def _stored(settings: Settings, patterns_key: bytes | None) -> tuple[Manifest, dict[str, Segment]]:
-    """Return the manifest on disk and its segments; those that are damaged end the reading."""
-    found: dict[str, Segment] = {}
-    manifest = Manifest(0)
-    if patterns_key is None:
-        return manifest, found
-    folder = publish.bundle_folder(settings.runtime.state)
-    try:
-        manifest = publish.load(folder) or manifest
-        loaded = manifest.loaded()
-        for part in manifest.parts:
-            segment = Segment.from_buffer(memoryview(publish.opened_segment(folder, part, patterns_key)))
-            found[part.name] = replace(segment, loaded_at=loaded.get(part.name))
-    except SegmentError as exc:
-        log.error("bundle: %s", exc)
-    return manifest, found

@@ -56,12 +56,15 @@ class Child:
 
     async def run(
         self,
-        setup: Body,
+        setup: Callable[[], Body],
         sockets: Sequence[tuple[str, socket.socket]],
         handle: Callable[[Child, str, Body, list[int]], Awaitable[Body | None]],
         begun: Callable[[Child], Awaitable[None]],
     ) -> None:
-        """Start one process, have it set up, call `begun`, and return when it has ended, however far that came."""
+        """Start one process, have it set up, call `begun`, and return when it has ended, however far that came.
+
+        `setup` is asked once the process can be told of changes, so that none is lost in between.
+        """
         ours, theirs = pair()
         process = await self._spawn(theirs)
         theirs.close()
@@ -88,14 +91,14 @@ class Child:
     async def _begin(
         self,
         channel: Channel,
-        setup: Body,
+        setup: Callable[[], Body],
         sockets: Sequence[tuple[str, socket.socket]],
         begun: Callable[[Child], Awaitable[None]],
     ) -> None:
         names = [use for use, _ in sockets]
         fds = [self._memory, *(sock.fileno() for _, sock in sockets)]
         try:
-            await channel.ask("setup", {**setup, "name": self.name, "sockets": names}, fds, timeout=_SET_UP)
+            await channel.ask("setup", {**setup(), "name": self.name, "sockets": names}, fds, timeout=_SET_UP)
             await begun(self)
         except ChannelError as exc:
             if not self.ending:

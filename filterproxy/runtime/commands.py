@@ -24,6 +24,8 @@ async def answer(supervisor: Supervisor, request: dict[str, Any], by: str) -> Re
             return Reply(status.full(supervisor))
         case "bundle":
             return _bundle(supervisor)
+        case "rotate-key":
+            return Reply({"said": await supervisor.rotations.rotate(str(request.get("key", "")), by)})
         case _:
             # Several people may act under one Unix user. Who they say they are is kept beside what the kernel knows.
             said = request.get("by")
@@ -38,7 +40,7 @@ def _bundle(supervisor: Supervisor) -> Reply:
     if manifest is None:
         raise ControlError("no list has been loaded yet; try again in a moment")
     names = [part.file for part in manifest.parts]
-    key = sealed("key", [supervisor.keys.digest])
+    key = sealed("key", [supervisor.digest_key(manifest)])
     # Duplicates: a publication may close the originals before they are sent.
     fds = [key, *(os.dup(supervisor.segments.fd(name)) for name in names)]
     return Reply({"manifest": manifest.as_dict(), "segments": names}, fds)

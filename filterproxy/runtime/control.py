@@ -13,9 +13,8 @@ from typing import Any
 import uvicorn
 
 from filterproxy.alerts import Alerts
-from filterproxy.keys import Keys
 from filterproxy.notice.render import Notices
-from filterproxy.notice.token import Opener, Sealer
+from filterproxy.notice.token import Opener
 from filterproxy.portal.app import create_app
 from filterproxy.portal.networks import Networks
 from filterproxy.portal.parts import Parts
@@ -27,6 +26,7 @@ from .httpd import Pages
 from .librarian import Librarian
 from .logs import failed
 from .operators_page import operators_page
+from .rekeying import Rekeying, keys_of, openers
 from .worker import Worker, now
 
 _log = logging.getLogger(__name__)
@@ -37,15 +37,17 @@ _LAST_ALERTS = 1.0
 async def main(worker: Worker) -> None:
     """Serve until told to stop. Filtering goes on without any of this."""
     settings = worker.settings
-    keys = await asyncio.to_thread(Keys.open, settings.keys_folder)
+    keys = await asyncio.to_thread(keys_of, worker)
     store = Store(settings.store_url, keys.column)
     alerts = await asyncio.to_thread(Alerts, settings)
     librarian = Librarian(worker, keys, store, alerts)
     desk = Desk(worker, store, librarian, alerts)
-    worker.commands |= {"command": desk.command, "totals": desk.totals}
-    notices = Notices(settings.operator, settings.portal.url, Sealer(keys.token_public))
+    opener = Opener(openers(keys))
+    rekeying = Rekeying(worker, librarian, opener)
+    worker.commands |= {"command": desk.command, "totals": desk.totals, "rotate": rekeying.command}
+    notices = Notices(settings.operator, settings.portal.url, worker.sealer)
     parts = Parts(
-        settings=settings, store=store, opener=Opener([keys.token_private]), notices=notices, policy=worker.live.policy,
+        settings=settings, store=store, opener=opener, notices=notices, policy=worker.live.policy,
         record=lambda: record.public(worker.live.policy(), settings, now()), count=worker.counters, now=now,
         mac_key=keys.mac,
     )  # fmt: skip

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from filterproxy import inspection
 from filterproxy.notice.render import Notices
-from filterproxy.notice.token import Sealer
 
 from .worker import Worker, now
 
@@ -14,6 +13,6 @@ async def main(worker: Worker) -> None:
     if not await worker.wait_for_bundle():
         return
     settings, keys = worker.settings, worker.keys
-    notices = Notices(settings.operator, settings.portal.url, Sealer(keys.token_public))
+    notices = Notices(settings.operator, settings.portal.url, worker.sealer)
     addon = inspection.HttpFilter(settings, worker.live.policy, notices, worker.counters, now, keys.mac)
     await inspection.run_inspector(settings, addon, worker.ready, worker.stop)

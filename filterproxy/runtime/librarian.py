@@ -7,6 +7,7 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from filterproxy.alerts import Alert, Alerts
@@ -19,6 +20,8 @@ from filterproxy.keys import Keys
 from filterproxy.lists import difference, sources
 from filterproxy.lists.publish import Manifest, Status
 from filterproxy.lists.refresh import Refresher
+from filterproxy.lists.resealing import Anew
+from filterproxy.lists.seals import Seals
 from filterproxy.settings.lists import List
 from filterproxy.store import Store
 
@@ -35,6 +38,8 @@ _OVERRIDES = 15.0
 """Seconds between two looks at the store for overrides that another machine made."""
 _ALARMS = 60.0
 _PUBLISH = 120.0
+_LANES = 4
+"""Lists that come over a network and are fetched at once; they are compiled one at a time all the same."""
 _SLOW = 20.0
 """Seconds that the first bundle waits for lists that come over a network."""
 
@@ -54,6 +59,8 @@ class Librarian:
         """Set once the first bundle may be published: every list was read, or those that are slow waited for."""
         self._overrides: frozenset[str] | None = None
         self._loop = asyncio.get_running_loop()
+        # Of its own: sources that stall must not hold the threads that the store and the portal wait for.
+        self._threads = ThreadPoolExecutor(_LANES + 3, "lists")
         self.disk_error = ""
         """Why the last bundle could not be written; empty where it could."""
 
@@ -73,10 +80,11 @@ class Librarian:
         tables = self._worker.settings.lists
         remote = [table for table in tables if sources.is_remote(table.source)]
         local = [table for table in tables if table not in remote]
-        # Apart: a source that stalls keeps no file waiting. Each reads its lists one after the other.
+        # Apart: a source that stalls keeps no file waiting, and few others. Each reads its lists one after the other.
         async with asyncio.TaskGroup() as group:
             group.create_task(self._keep(local))
-            group.create_task(self._keep(remote))
+            for lane in range(_LANES):
+                group.create_task(self._keep(remote[lane::_LANES]))
             group.create_task(self._begin())
             group.create_task(self._again(_OVERRIDES, self.look_for_overrides))
             group.create_task(self._again(_ALARMS, self._look_around))
@@ -128,9 +136,7 @@ class Librarian:
     async def _open(self) -> None:
         settings, keys = self._worker.settings, self._keys
         if self._refresher is None:
-            self._refresher = await asyncio.to_thread(
-                Refresher, settings, keys.digest, keys.patterns, self._alerts.raise_
-            )
+            self._refresher = await asyncio.to_thread(Refresher, settings, Seals.of(keys), self._alerts.raise_)
         try:
             await self._write(lambda refresher: refresher.refresh_own(now()))
         except ConfigError as exc:  # `run` has checked them; a file of entries may have changed since
@@ -216,7 +222,7 @@ class Librarian:
         released, status = await self._released(), refresher.status(table.id)
         known = status.released if status is not None else ()
         free = frozenset(known if released is None else released.get(table.id, ()))
-        return await asyncio.to_thread(difference.of, refresher, table, now(), free, names)
+        return await self._loop.run_in_executor(self._threads, difference.of, refresher, table, now(), free, names)
 
     async def look_for_overrides(self, *, force: bool = False) -> None:
         """Put the store's overrides in force if they changed; a store that is away changes nothing.
@@ -243,6 +249,23 @@ class Librarian:
         if force and self._published < 0:
             raise ControlError("the lists are still being read for the first time; it is in force once they are")
 
+    def overrides(self) -> list[Override]:
+        """Return the overrides that are to be in force now. For other threads. Raises StoreError."""
+        return self._sufficient(self._store.overrides(now()))
+
+    async def rotate(self, anew: Callable[[Seals], Anew]) -> None:
+        """Put in force what is in force, under other keys: `anew` tells how, from those so far.
+
+        Raises FilterproxyError; where the bundle was written and not put in force, the next publication does that.
+        """
+        if not self._something:
+            raise ControlError("the lists are still being read for the first time; try again once they are")
+        refresher = self._open_refresher()
+        how = anew(refresher.seals)
+        if how.seals != refresher.seals:  # else it was written before, and not put in force
+            await self._write(lambda refresher: refresher.rotate(how, now()))
+        await self._publish()
+
     def _sufficient(self, found: Iterable[Override]) -> list[Override]:
         """Return those that enough people approved for their list as it is now: it may have become mandatory."""
         listings = {listing.id: listing for listing in self._worker.settings.listings}
@@ -263,11 +286,16 @@ class Librarian:
     async def _write(self, change: Callable[[Refresher], Manifest]) -> None:
         refresher = self._open_refresher()
         try:
-            await asyncio.to_thread(change, refresher)
+            await self._loop.run_in_executor(self._threads, change, refresher)
         except OSError as exc:
             self.disk_error = exc.strerror or type(exc).__name__
             raise ControlError(f"the bundle cannot be written: {self.disk_error}; the last one stays in force") from exc
         self.disk_error = ""
+
+    @property
+    def _something(self) -> bool:
+        """Whether there is, or was before, a whole bundle to judge by."""
+        return self._complete.is_set() or self._worker.live.manifest.generation > 0
 
     async def _publish(self) -> None:
         """Have the supervisor put the newest bundle in force everywhere.
@@ -275,12 +303,12 @@ class Librarian:
         The very first time only once it is complete: workers that wait for lists must not begin with none.
         """
         async with self._publishing:
-            something = self._complete.is_set() or self._worker.live.manifest.generation > 0
-            if self._refresher is None or not something or self._refresher.manifest.generation == self._published:
+            if self._refresher is None or not self._something or self._refresher.manifest.generation == self._published:
                 return
             manifest = self._refresher.manifest
+            signed = self._refresher.signed(manifest)
             try:
-                await self._worker.channel.ask("publish", {"manifest": manifest.as_dict()}, timeout=_PUBLISH)
+                await self._worker.channel.ask("publish", {"signed": signed}, timeout=_PUBLISH)
             except ChannelError as exc:
                 # While it was opened, a newer one may have replaced its files: then that one is published instead.
                 if self._refresher.manifest.generation == manifest.generation:

@@ -22,13 +22,13 @@ _log = logging.getLogger(__name__)
 class Live:
     """What this process judges by."""
 
-    def __init__(self, settings: Settings, digest_key: bytes) -> None:
+    def __init__(self, settings: Settings) -> None:
         """Begin without any list: whatever is fail-closed refuses, the rest goes on."""
-        self._settings, self._key = settings, digest_key
+        self._settings = settings
         self._segments: dict[str, Segment] = {}
         self._lock = asyncio.Lock()
         self.manifest = publish.Manifest(0)
-        self._policy = publish.policy_of(settings, (), digest_key, 0, {})
+        self._policy = publish.policy_of(settings, (), bytes(32), 0, {})
         self.adopted = asyncio.Event()
         """Set once the supervisor has handed over a bundle, were it an empty one."""
 
@@ -39,12 +39,13 @@ class Live:
     async def adopt(self, body: Body, fds: list[int]) -> Body:
         """Swap in the bundle of an `adopt` message: its manifest, and as descriptors the segments not held yet.
 
-        Raises SegmentError; then the policy is what it was.
+        With it comes the digest key that it was made under, so that both take force at once. Raises SegmentError;
+        then the policy is what it was.
         """
         async with self._lock:
             try:
                 manifest = publish.Manifest.from_dict(body["manifest"])
-                policy, segments = await asyncio.to_thread(self._build, manifest, body["files"], fds)
+                policy, segments = await asyncio.to_thread(self._build, manifest, body, fds)
             finally:
                 for fd in fds:
                     os.close(fd)
@@ -53,7 +54,8 @@ class Live:
         event(_log, logging.INFO, "bundle_adopted", generation=manifest.generation)
         return {"generation": manifest.generation}
 
-    def _build(self, manifest: publish.Manifest, files: list[str], fds: list[int]) -> tuple[Policy, dict[str, Segment]]:
+    def _build(self, manifest: publish.Manifest, body: Body, fds: list[int]) -> tuple[Policy, dict[str, Segment]]:
+        files, key = body["files"], bytes.fromhex(body["key"])
         fresh = {file: Segment.from_buffer(memoryview(mapped(fd))) for file, fd in zip(files, fds, strict=True)}
         held = self._segments | fresh
         try:
@@ -61,6 +63,6 @@ class Live:
         except KeyError as exc:
             raise SegmentError("a segment of the bundle is missing") from exc
         policy = publish.policy_of(
-            self._settings, segments.values(), self._key, manifest.generation, manifest.loaded(), manifest.ended
+            self._settings, segments.values(), key, manifest.generation, manifest.loaded(), manifest.ended
         )
         return policy, segments

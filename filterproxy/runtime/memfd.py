@@ -7,12 +7,13 @@ import mmap
 import os
 from collections.abc import Iterable
 
+from filterproxy.core.layout import Piece
 from filterproxy.errors import SegmentError
 
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
 
 
-def sealed(name: str, chunks: Iterable[bytes | memoryview]) -> int:
+def sealed(name: str, chunks: Iterable[Piece]) -> int:
     """Return the descriptor of a memory file that holds `chunks` and that nobody can change any more.
 
     `name` shows in /proc only. Raises OSError where memory or descriptors have run out.
@@ -28,7 +29,7 @@ def sealed(name: str, chunks: Iterable[bytes | memoryview]) -> int:
     return fd
 
 
-def _write(fd: int, chunk: bytes | memoryview) -> None:
+def _write(fd: int, chunk: Piece) -> None:
     """Write all of `chunk`: one write() moves at most 2 GiB. Never through a map: F_SEAL_WRITE would be EBUSY."""
     rest = memoryview(chunk).cast("B")
     while rest:
@@ -49,7 +50,8 @@ def mapped(fd: int) -> mmap.mmap:
         raise SegmentError("the segment could still be written")
     if not size:
         raise SegmentError("the segment is empty")
-    return mmap.mmap(fd, size, flags=mmap.MAP_SHARED, prot=mmap.PROT_READ)
+    # The map holds the memory by itself: a descriptor each beside it would only use them up.
+    return mmap.mmap(fd, size, flags=mmap.MAP_SHARED, prot=mmap.PROT_READ, trackfd=False)
 
 
 def shared(name: str, size: int) -> int:

@@ -30,9 +30,10 @@ from .children import Child, keep
 from .counters import Layout
 from .httpd import Pages
 from .logs import event, failed, loop_exception
+from .rotation import Rotations
 from .segments import Segments
 from .sockets import Sockets
-from .worker import Shared
+from .worker import now
 
 _log = logging.getLogger(__name__)
 _FIRST_BUNDLE = 30.0
@@ -58,8 +59,9 @@ class Supervisor:
 
     def __init__(self, settings: Settings, roles: frozenset[str], keys: Keys, bound: Bound) -> None:
         """Take what was opened; nothing runs yet."""
-        self.settings, self.roles, self.bound, self.keys = settings, roles, bound, keys
-        self.segments = Segments(settings.runtime.state, keys)
+        self.settings, self.roles, self.bound = settings, roles, bound
+        self.rotations = Rotations(self, keys)
+        self.segments = Segments(settings.runtime.state, lambda: self.rotations.keys)
         layout = Layout.of(settings)
         self.children = [Child(role, name, layout) for role, name in places(settings, roles)]
         self.books = Books(settings.runtime.state, self.children)
@@ -114,9 +116,10 @@ class Supervisor:
 
     async def _last_good(self) -> None:
         try:
-            await self.segments.load_last_good()
+            await self.segments.load_last_good(now())
         except FilterproxyError as exc:
             event(_log, logging.ERROR, "last_good_bundle_refused", reason=str(exc))
+        await self.rotations.resume(self._in_force.keys)
 
     async def _announce(self, on_ready: Callable[[], None]) -> None:
         await self.all_ready.wait()
@@ -133,9 +136,11 @@ class Supervisor:
 
     async def _keep(self, child: Child) -> None:
         sockets = list(self.bound.sockets.named(*_USES[child.role]))
-        shared = Shared(self.keys.digest, self.keys.token_public, self.keys.mac).to_json()
-        setup = {"settings": self.settings.model_dump_json(), "keys": shared}
-        await keep(child, lambda: child.run(setup, sockets, self._handle, self._begin), self.stopping)
+        await keep(child, lambda: child.run(self._setup, sockets, self._handle, self._begin), self.stopping)
+
+    def _setup(self) -> Body:
+        """Return what a new process is given: the settings, and the keys as they are now."""
+        return {"settings": self.settings.model_dump_json(), "keys": self.rotations.shared().to_json()}
 
     async def _begin(self, child: Child) -> None:
         """Hand a new process the bundle in force. Control begins without one: it is to make it."""
@@ -155,13 +160,17 @@ class Supervisor:
                     return False
             return channel is not None
 
+    def digest_key(self, manifest: publish.Manifest) -> bytes:
+        """Return the digest key that this bundle was made under."""
+        return self.rotations.keys.under(manifest.keys).digest
+
     @property
     def _in_force(self) -> publish.Manifest:
         return self.segments.manifest or publish.Manifest(0)
 
     async def _adopted(self, child: Child, channel: Channel, manifest: publish.Manifest) -> bool:
         files = [part.file for part in manifest.parts if part.file not in child.held]
-        body = {"manifest": manifest.as_dict(), "files": files}
+        body = {"manifest": manifest.as_dict(), "files": files, "key": self.digest_key(manifest).hex()}
         try:
             answer = await channel.ask("adopt", body, [self.segments.fd(file) for file in files], timeout=_ADOPT)
         except ChannelError as exc:
@@ -190,7 +199,9 @@ class Supervisor:
             self._note_refusals(body)
             self.report = body
         elif kind == "publish" and child.role == "control":
-            return await self._publish(publish.Manifest.from_dict(body["manifest"]))
+            return await self._publish(self.segments.verified(str(body["signed"])))
+        elif kind == "rewrap" and child.role == "control":
+            return self.rotations.rewrap(body)
         elif kind == "beat":
             child.clients = str(body.get("clients", child.clients))
         else:
@@ -214,6 +225,7 @@ class Supervisor:
             await self.segments.load(manifest, self._try_on_control)
             running = [child for child in self.children if child.generation >= 0]
             await asyncio.gather(*(self._hand_over(child) for child in running))
+            await self.rotations.settle(manifest.keys)
         return {"generation": self.segments.generation}
 
     async def _try_on_control(self) -> None:
@@ -237,6 +249,7 @@ class Supervisor:
         while True:
             await asyncio.sleep(_TICK)
             await self.books.tick(self.ask_control if self.control is not None else None)
+            await self.rotations.tick()
             for child in self.children:
                 if child.channel is not None and time.monotonic() - child.last_beat > _SILENT:
                     event(_log, logging.ERROR, "process_silent", name=child.name)

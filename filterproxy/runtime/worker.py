@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from filterproxy.errors import ControlError
+from filterproxy.notice.token import Sealer
 from filterproxy.settings import Settings
 
 from . import logs
@@ -27,15 +28,20 @@ Command = Callable[[Body], Awaitable[Body]]
 
 @dataclass(frozen=True)
 class Shared:
-    """The keys that a worker has. What opens tokens or sealed entries is not among them."""
+    """The keys that a worker has. What opens tokens or sealed entries is not among them.
 
-    digest: bytes = field(repr=False)
+    The digest key comes with each bundle, for it is the one that this bundle was made under.
+    """
+
     token_public: bytes = field(repr=False)
+    patterns_public: bytes = field(repr=False)
+    patterns_next: bytes = field(repr=False)
+    """The one that is to follow it; empty where none is."""
     mac: bytes = field(repr=False)
 
     def to_json(self) -> dict[str, str]:
         """Return what travels over the channel, which only these two processes hold."""
-        return {"digest": self.digest.hex(), "token_public": self.token_public.hex(), "mac": self.mac.hex()}
+        return {name: getattr(self, name).hex() for name in ("token_public", "patterns_public", "patterns_next", "mac")}
 
     @classmethod
     def from_json(cls, found: dict[str, str]) -> Shared:
@@ -59,7 +65,9 @@ class Worker:
             sock = socket.socket(fileno=fd)
             sock.setblocking(False)
             self.sockets.setdefault(use, []).append(sock)
-        self.live = Live(self.settings, self.keys.digest)
+        self.sealer = Sealer(self.keys.token_public)
+        """Seals the tokens of notices, under another key as soon as the supervisor says so."""
+        self.live = Live(self.settings)
         self.commands: dict[str, Command] = {}
         """What this role answers when the supervisor asks."""
         self.says: dict[str, Callable[[], str]] = {}
@@ -100,6 +108,9 @@ async def receive(name: str, sock: socket.socket) -> AsyncIterator[Worker]:
             return await worker.live.adopt(body, fds)
         for fd in fds:
             os.close(fd)
+        if kind == "seal":
+            worker.sealer.use(bytes.fromhex(body["token_public"]))
+            return {}
         if kind == "stop":
             stop.set()
             return None

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from filterproxy.core import bundle as room
-from filterproxy.core.bundle import Bundle, Segment, join, split
+from filterproxy.core.bundle import Bundle, Segment
+from filterproxy.core.layout import MAGIC, join
 from filterproxy.errors import SegmentError
 from filterproxy.lists.compile import compile_segment
 from tests.policies import KEY, entries, table
@@ -16,20 +17,11 @@ COMPILED = compile_segment("list:a", entries(table("a", "urls"), ["h.example/a?x
 BUFFER = join(COMPILED.header, COMPILED.parts)
 
 
-@given(st.dictionaries(st.text("abc", min_size=1), st.binary(max_size=50), max_size=5), st.text(max_size=30))
-def test_what_is_joined_is_split_the_same(parts, text):
-    """Header and parts survive, each part at a multiple of eight."""
-    header, found = split(memoryview(join({"name": text}, parts)))
-    assert header["name"] == text
-    assert {name: bytes(view) for name, view in found.items()} == parts
-    assert all(place % 8 == 0 for place, _ in header["parts"].values())
-
-
 @given(st.binary(max_size=200))
 def test_foreign_bytes_are_no_segment(content):
     """Whatever lies in a file, mapping it is a segment or that one error."""
     with pytest.raises(SegmentError):
-        Segment.from_buffer(memoryview(room.MAGIC[:3] + content))
+        Segment.from_buffer(memoryview(MAGIC[:3] + content))
 
 
 @given(st.integers(0, len(BUFFER) - 1))

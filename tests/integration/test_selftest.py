@@ -167,6 +167,16 @@ def test_nobodys_canaries_are_told_or_counted(product: Product, tmp_path: Path) 
     assert "canary" not in product.page(product.portal, "/transparency.json")[1]
 
 
+def test_where_nothing_can_be_asked_nothing_is_signed(product: Product, tmp_path: Path) -> None:
+    """A result that shows nothing would end as well as one that shows everything."""
+    text = product.config.read_text().replace("[dns]", "[dns]\nenabled = false")
+    (tmp_path / "shut.toml").write_text(text.replace("[gateway]", "[gateway]\nenabled = false"))
+    command = [sys.executable, "-m", "filterproxy", "lists", "selftest", "--json", "-c", str(tmp_path / "shut.toml")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "nothing to ask here: DNS is not served" in done.stderr
+
+
 def test_a_list_that_never_loaded_or_was_refused_fails(tmp_path: Path) -> None:
     """Exit 1: a list whose source is not there, one that grew too old, one whose last reading was refused."""
     made = started(tmp_path, change=(f'source = "{tmp_path}/d.domains"', f'source = "{tmp_path}/none"'))

@@ -5,7 +5,8 @@ from pathlib import Path
 from filterproxy.lists import difference
 from filterproxy.lists.refresh import Refresher
 from filterproxy.settings import Settings
-from tests.policies import KEY, NOW
+from tests.policies import NOW
+from tests.seals import SEALS
 
 
 def house(folder: Path, **options: object) -> tuple[Refresher, Path, Settings]:
@@ -16,7 +17,7 @@ def house(folder: Path, **options: object) -> tuple[Refresher, Path, Settings]:
         "runtime": {"state": str(folder / "state")},
         "lists": [{"id": "names", "format": "domains", "source": str(path), **options}],
     })  # fmt: skip
-    refresher = Refresher(settings, KEY, b"p" * 32)
+    refresher = Refresher(settings, SEALS)
     refresher.refresh(settings.lists, NOW)
     return refresher, path, settings
 
@@ -73,5 +74,5 @@ def test_of_a_list_that_never_loaded_everything_is_new(tmp_path):
     fresh = settings.model_copy(
         update={"runtime": settings.runtime.model_copy(update={"state": tmp_path / "elsewhere"})}
     )
-    found = told(Refresher(fresh, KEY, b"p" * 32), fresh)
+    found = told(Refresher(fresh, SEALS), fresh)
     assert (found["before"], found["added"], found["removed_names"]) == (0, 100, [])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,12 +10,12 @@ import pytest
 from filterproxy.core.decide import decide
 from filterproxy.core.model import Entry, Kind, Question, Request, Scope
 from filterproxy.lists import publish
-from filterproxy.lists.refresh import Refresher, compile_all
+from filterproxy.lists.offline import compile_all
+from filterproxy.lists.refresh import Refresher
 from filterproxy.settings import Settings
-from tests.policies import KEY, NOW, override
+from tests.policies import NOW, override
 from tests.policies import url as url_of
-
-PATTERNS = b"p" * 32
+from tests.seals import OPENING, SEALS
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def house(tmp_path):
 
 def refresher(settings):
     """Return a refresher over the settings' state."""
-    return Refresher(settings, KEY, PATTERNS)
+    return Refresher(settings, SEALS)
 
 
 def stored(settings):
@@ -43,7 +44,7 @@ def stored(settings):
     gone = settings.model_copy(
         update={"lists": tuple(item.model_copy(update={"source": "/nowhere"}) for item in settings.lists)}
     )
-    return compile_all(gone, KEY, PATTERNS)
+    return compile_all(gone, SEALS, OPENING)
 
 
 def blocked(policy, name):
@@ -146,7 +147,63 @@ def test_bad_lines_are_reported_with_their_place_and_never_a_secret(house, caplo
 
 
 def test_a_damaged_manifest_is_read_over(house):
-    """The product starts anew from the sources rather than not at all."""
+    """The product starts anew from the sources rather than not at all, and no generation stands for two bundles."""
     refresher(house).refresh(house.lists, NOW)
     (publish.bundle_folder(house.runtime.state) / publish.MANIFEST).write_text("nonsense")
     assert [status.state for status in refresher(house).refresh(house.lists, NOW).statuses] == ["ok", "ok"]
+
+
+def test_a_bundle_says_until_when_it_is_good_and_under_which_keys(house):
+    """Each is good for as long as the setting says; a refresher under another digest key begins anew."""
+    manifest = refresher(house).refresh(house.lists, NOW)
+    assert manifest.expires_at == (NOW + house.runtime.bundle_expires).isoformat()
+    assert manifest.keys == SEALS.ids
+    assert refresher(house).manifest == manifest
+    assert Refresher(house, replace(SEALS, digest=b"d" * 32)).manifest.parts == ()
+
+
+def test_a_generation_is_given_once(house, monkeypatch):
+    """Not to a bundle that could not be written, nor to one that an older process put in force."""
+    known = refresher(house)
+    known.refresh(house.lists, NOW)
+    with monkeypatch.context() as broken:
+        broken.setattr(publish, "save", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        with pytest.raises(OSError, match="No space"):
+            known.refresh(house.lists, NOW)
+    assert known.manifest.generation == 1
+    assert known.refresh(house.lists, NOW).generation == 3
+    publish.set_mark(house.runtime.state, 8)
+    assert refresher(house).refresh(house.lists, NOW).generation == 9
+
+
+@pytest.mark.parametrize("change", ["refresh", "override", "own"])
+def test_what_could_not_be_put_in_force_leaves_no_file(house, monkeypatch, change):
+    """A disk that was full once is not filled up by attempts."""
+    known, folder = refresher(house), publish.bundle_folder(house.runtime.state)
+    known.refresh(house.lists, NOW)
+    known.refresh_own(NOW)
+    before = {path.name for path in folder.iterdir()}
+    Path(house.lists[1].source).write_text("h.example/another\n")
+    work = {
+        "refresh": lambda: known.refresh(house.lists, NOW),
+        "override": lambda: known.override([override("urls", Entry(Kind.URL, "h.example/x", Scope.PAGE))], NOW),
+        "own": lambda: known.refresh_own(NOW),
+    }[change]
+    with monkeypatch.context() as broken:
+        broken.setattr(publish, "save", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        with pytest.raises(OSError, match="No space"):
+            work()
+    assert {path.name for path in folder.iterdir()} == before
+    work()
+    assert len(list(folder.iterdir())) == len(known.manifest.parts) + 1
+
+
+def test_a_list_is_compared_with_what_lies_on_disk_after_a_restart(house):
+    """Its gates know what was in force, though nothing of it was kept in memory."""
+    refresher(house).refresh(house.lists, NOW)
+    known = refresher(house)
+    Path(house.lists[0].source).write_text("".join(f"b{number}.example\n" for number in range(1, 101)))
+    status = known.refresh(house.lists[:1], NOW).statuses[0]
+    assert (status.state, status.changed) == ("ok", (1, 1))
+    Path(house.lists[0].source).write_text("b1.example\n" * 3)
+    assert known.refresh(house.lists[:1], NOW).statuses[0].state == "refused"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -39,7 +40,7 @@ class Channel:
         self.published: list[set[str]] = []
 
     async def ask(self, _: str, body: dict[str, Any], *, timeout: float) -> dict[str, Any]:
-        self.published.append({part["name"] for part in body["manifest"]["parts"]})
+        self.published.append({part["name"] for part in json.loads(body["signed"])["manifest"]["parts"]})
         return {}
 
 
@@ -58,8 +59,7 @@ async def opened(tmp_path, store: Store) -> tuple[Librarian, Channel]:
     )
     (tmp_path / "state").mkdir(mode=0o700)
     worker: Any = SimpleNamespace(settings=settings, channel=channel, live=SimpleNamespace(manifest=Manifest(1)))
-    keys = SimpleNamespace(digest=bytes(32), patterns=bytes(32))
-    librarian = Librarian(worker, cast("Keys", keys), store, Alerts(worker.settings))
+    librarian = Librarian(worker, Keys.open_or_create(tmp_path / "keys"), store, Alerts(worker.settings))
     await librarian._open()
     return librarian, channel
 
