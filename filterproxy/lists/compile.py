@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import blake2b
-from typing import Any
+from typing import Any, Final
 
 from filterproxy.core import membership as rows
 from filterproxy.core.bundle import Segment, Shares
@@ -66,11 +66,13 @@ def compile_segment(
             shares["bad_lines" if isinstance(item, BadLine) else "unenforceable"] += 1
             continue
         allows = (item.action is Action.ALLOW) is not spares
-        if _is_pattern(item):
+        if item.kind is not _DOMAIN and _is_pattern(item):
             if (sort := patterns.add(item, allows=allows)) is not None:
                 shares[sort] += 1
         else:
-            wanted.add(item, allows=allows)
+            # Rows lie in the memory of every worker, and a provider's reference may be the address itself.
+            secret = item.reference and listing.confidential
+            wanted.add(item._replace(reference="") if secret else item, allows=allows)
         if keeps:
             packing.add(item)
     packing.end()
@@ -91,6 +93,9 @@ def compile_segment(
         digest.update(part)
     header["version"] = digest.hexdigest()
     return Compiled(name, header, parts, packing.chunks)
+
+
+_DOMAIN: Final = Kind.DOMAIN
 
 
 def _is_pattern(entry: Entry) -> bool:

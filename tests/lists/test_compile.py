@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import pytest
+
+from filterproxy.core.membership import digest
 from filterproxy.core.model import BadLine, Entry, Kind, Scope
 from filterproxy.lists.compile import compile_segment
+from filterproxy.lists.entries import unpacked
 from tests.policies import KEY, NOW, entries, table
 
 
@@ -43,3 +47,14 @@ def test_nothing_of_a_list_shows_in_representations():
     of = table("a", "urls")
     found = entries(of, ["h.example/a"])
     assert "h.example" not in repr((found, compile_segment("list:a", found, KEY, of.listing)))
+
+
+@pytest.mark.parametrize(("confidential", "kept"), [(True, ""), (False, "case-7")])
+def test_a_reference_of_a_confidential_list_reaches_no_worker(confidential, kept):
+    """It may be the address itself; it stays with the sealed entries alone."""
+    listing = table("x", "urls", confidential=confidential).listing
+    entry = Entry(Kind.URL, "a.example/page", Scope.PAGE, reference="case-7")
+    compiled = compile_segment("list:x", [entry], KEY, listing)
+    references = {facts.reference for _, facts in compiled.segment().membership.find(digest("a.example/page", KEY))}
+    assert references == {kept}
+    assert next(unpacked(compiled.entries)).reference == "case-7"
