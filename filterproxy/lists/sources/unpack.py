@@ -5,10 +5,9 @@ What is damaged, cut short or followed by anything else is a SourceError: never 
 
 from __future__ import annotations
 
+import sys
 import zlib
 from collections.abc import Iterable, Iterator
-
-import zstandard
 
 from filterproxy.errors import SourceError
 
@@ -16,14 +15,17 @@ from . import tar
 from .memory import Content, kept
 from .texts import BINARY
 
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
 _DAMAGED = "the packed list is damaged, or something follows it"
 _CUT = "the packed list is cut short"
 _GZIP = b"\x1f\x8b"
 _FRAME = b"\x28\xb5\x2f\xfd"
-_WINDOW = 128 * 1024 * 1024
-"""Bytes of memory that a Zstandard frame may ask for: what its own program allows."""
-_BITE = 1024
-"""Packed bytes given to Zstandard at once: four of them can become 128 KiB, and it returns all it has made."""
+_WINDOW = 27
+"""The power of two of bytes that a Zstandard frame may ask for: 128 MiB, what its own program allows."""
 _STEP = 16 * 1024
 _MADE = 256 * 1024
 _PARTS = 1_000_000
@@ -81,29 +83,28 @@ def _gunzipped(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 def _unframed(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Yield what the frames hold (RFC 8878, section 3.1)."""
-    opener = zstandard.ZstdDecompressor(max_window_size=_WINDOW)
-    frame, parts = opener.decompressobj(), 1
-    for bite in _bites(chunks):
-        rest = bite
-        while rest:
+    frame, parts = _opener(), 1
+    for chunk in chunks:
+        rest = chunk
+        while rest or not frame.needs_input:
             if frame.eof:
-                frame, parts = opener.decompressobj(), _counted(parts)
+                if not rest:
+                    break
+                frame, parts = _opener(), _counted(parts)
             try:
-                yield frame.decompress(rest)
-            except zstandard.ZstdError:
+                yield frame.decompress(rest, _MADE)
+            except zstd.ZstdError:
                 raise SourceError(_DAMAGED) from None
             rest = frame.unused_data if frame.eof else b""
     if not frame.eof:
         raise SourceError(_CUT)
 
 
+def _opener() -> zstd.ZstdDecompressor:
+    return zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: _WINDOW})
+
+
 def _counted(parts: int) -> int:
     if parts >= _PARTS:
         raise SourceError(_DAMAGED)
     return parts + 1
-
-
-def _bites(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    for chunk in chunks:
-        for at in range(0, len(chunk), _BITE):
-            yield chunk[at : at + _BITE]

@@ -4,17 +4,22 @@ import base64
 import gzip
 import io
 import os
+import sys
 import tarfile
 from pathlib import Path
 
 import pytest
-import zstandard
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from filterproxy.errors import SourceError
 from filterproxy.lists import sources
 from filterproxy.lists.sources import Validators
 from tests.lists.sources.web import here, plain, table
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 LIST = b"a.example\nb.example\n"
 TREE = {"ads/domains": LIST, "ads/urls": b"c.example/x\n", "bank/domains": b"d.example\n", "README": b"text"}
@@ -47,10 +52,10 @@ def _descriptors():
     (LIST, {"list.txt": LIST}),
     (b"", {"list.txt": b""}),
     (gzip.compress(LIST), {"list.txt": LIST}),
-    (zstandard.compress(LIST), {"list.txt": LIST}),
+    (zstd.compress(LIST), {"list.txt": LIST}),
     (_archive(TREE), TREE),
     (gzip.compress(_archive(TREE)), TREE),
-    (zstandard.compress(_archive(TREE)), TREE),
+    (zstd.compress(_archive(TREE)), TREE),
 ])  # fmt: skip
 def test_a_file_is_a_list_or_an_archive_of_some(tmp_path, body, found):
     """Told by its first bytes, whatever its name; documents come sorted, and as often as they are asked for."""

@@ -57,3 +57,16 @@ def test_a_byte_that_no_text_has_is_found_also_beyond_a_cut_line():
     with pytest.raises(SourceError, match="binary"):
         list(Text("it", part(content, 0, content.size)))
     content.close()
+
+
+@given(st.lists(st.integers(0, 300_000), max_size=8), st.booleans())
+def test_lines_of_any_length_are_read_as_they_stand(lengths, ended):
+    """Wherever a line lies in what is read at once, it comes whole, or cut where it is too long."""
+    said = [b"a" * length + b"\n" for length in lengths]
+    if said and not ended:
+        said[-1] = said[-1][:-1]
+    content = kept([b"".join(said)], 10_000_000)
+    text = Text("it", part(content, 0, content.size))
+    assert list(text) == [line[: MAX_LINE + 1] if len(line) > MAX_LINE else line for line in said if line]
+    assert text.ended == (ended or not said or not said[-1])
+    content.close()
