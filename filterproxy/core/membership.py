@@ -36,6 +36,8 @@ IMPORTANT: Final = 64
 """Of an AdBlock rule: exceptions that are not important do not spare what it blocks."""
 PORTS: Final = 128
 """Of a HOST row: the entries name a port."""
+OTHER: Final = 128
+"""Of an EXACT row: the entry names this host with `www.` put on, or taken off."""
 
 
 @dataclass(frozen=True, slots=True)

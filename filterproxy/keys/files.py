@@ -5,6 +5,7 @@ So what was found safe is what is used: whoever owns the folder above cannot put
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import stat
@@ -88,7 +89,9 @@ def write(handle: int, name: str, owner: Owner | None, content: bytes | None = N
         os.fchmod(file, 0o600)
         if owner is not None:
             os.fchown(file, *owner)
-        os.write(file, secrets.token_bytes(SIZE) if content is None else content)
+        content = secrets.token_bytes(SIZE) if content is None else content
+        if os.write(file, content) != len(content):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         os.fsync(file)
     finally:
         os.close(file)

@@ -105,7 +105,9 @@ def _locked(folder: Path, owner: Owner | None) -> Iterator[int]:
 def _keep(folder: Path, handle: int, name: str, now: datetime, owner: Owner | None) -> None:
     """Write what is kept of the key in use beside it, on the disk before the key itself goes."""
     key = files.read(folder, handle, file_of(name), owner)
-    kept = f"{name}-{now.astimezone(UTC):{_STAMP}}.{'key' if name == 'token' else 'pub'}"
+    there = files.names(handle)
+    while (kept := f"{name}-{now.astimezone(UTC):{_STAMP}}.{'key' if name == 'token' else 'pub'}") in there:
+        now += timedelta(seconds=1)  # a key that was replaced a moment ago stays too
     files.write(handle, f".{kept}.new", owner, key if name == "token" else public_half(name, key))
     files.replace(handle, f".{kept}.new", kept)
 

@@ -23,6 +23,11 @@ _SAYS: Final = rows.WHAT | rows.ALLOWS
 _MASK: Final = (1 << 64) - 1
 _ROWS: Final = 1 << 18
 """Rows that are compared at once: what that takes beside the ids is a few MiB."""
+_OWN: Final = np.array([
+    code & rows.WHAT not in (rows.HOST, rows.ABOVE) and (code & rows.WHAT != rows.EXACT or not code & rows.OTHER)
+    for code in range(256)
+])  # fmt: skip
+"""Whether a row of each code stands for an entry of its own; the others only help look-ups."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +52,7 @@ def ids(parts: Mapping[str, Piece], key: bytes) -> Ids:
     for at in range(0, len(codes), _ROWS):
         some = codes[at : at + _ROWS]
         found[at : at + _ROWS] |= (some & np.uint8(_SAYS)).astype(np.uint64)
-        what = some & np.uint8(rows.WHAT)
-        own[at : at + _ROWS] = (what != rows.HOST) & (what != rows.ABOVE)
+        own[at : at + _ROWS] = _OWN[some]
     if not own.all():
         found = found[own]
     searched = parts["pattern_ids"] if "pattern_ids" in parts else pattern_ids(parts["patterns"], key)

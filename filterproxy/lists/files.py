@@ -24,7 +24,7 @@ from . import changes
 from .compile import Compiled
 from .entries import unpacked
 from .manifest import Part
-from .seals import Opening, Seals, clear_size, sealed, sealed_size, unsealed
+from .seals import WRAPPED, Opening, Seals, clear_size, opens, sealed, sealed_size, unsealed
 
 BLOCK: Final = 1024 * 1024
 """Bytes that are in memory at once of a file that is read or written."""
@@ -124,6 +124,18 @@ def entries_of(folder: Path, part: Part, sealing_private: bytes) -> Iterator[Ent
         file.check()
         file.seek(at)
         yield from unpacked(unsealed(part.name, ENTRIES, file.sizes.get(ENTRIES, 0), file.take, sealing_private))
+
+
+def entries_open(folder: Path, part: Part, sealing_private: bytes) -> bool:
+    """Tell whether the entries of a segment, if it has any, are sealed for this key. Raises SegmentError."""
+    with reading(folder, part) as file:
+        at = file.tell()
+        for name, size in file.sizes.items():
+            if name == ENTRIES and size:
+                file.seek(at)
+                return opens(part.name, ENTRIES, file.take(WRAPPED), sealing_private)
+            at += size + len(padding(size))
+        return True
 
 
 class _Reading:

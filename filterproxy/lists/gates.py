@@ -27,8 +27,14 @@ class Flood:
 
     def passed(self, items: Iterable[Item]) -> Iterator[Item]:
         """Pass on the items, counting each. Raises SourceError as `add` does."""
+        limit = self._limit
         for item in items:
-            self.add(item)
+            if isinstance(item, Entry):  # as `add` does, without the call: this is done for each line of a list
+                self.entries += 1
+                if self.entries > limit:
+                    raise _too_many(limit)
+            else:
+                self.add(item)
             yield item
 
     def add(self, item: Item) -> None:
@@ -40,7 +46,11 @@ class Flood:
         elif isinstance(item, Entry):
             self.entries += 1
             if self.entries > self._limit:
-                raise SourceError(f"more than max_entries ({self._limit})")
+                raise _too_many(self._limit)
+
+
+def _too_many(limit: int) -> SourceError:
+    return SourceError(f"more than max_entries ({limit})")
 
 
 @dataclass(frozen=True, slots=True)

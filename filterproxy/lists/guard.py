@@ -56,6 +56,7 @@ class Guard:
     __slots__ = (
         "_above_own",
         "_below",
+        "_ends",
         "_marks",
         "_mask",
         "_own",
@@ -72,6 +73,7 @@ class Guard:
         ours = sorted(self._own)
         self._above_own = _above(ours)
         self._below = self._own | icann.wild
+        self._ends = frozenset(name.rpartition(".")[2] for name in self._below)
         self._searched = Searched(ours, sites, icann)
         self._marks = _marked([*icann.names, *ours, *self._above_own], sites)
         self._mask = len(self._marks) - 1
@@ -126,8 +128,10 @@ class Guard:
         list of many takes seconds (core.regular).
         """
         patterns: list[Entry] = []
+        named, clear = not (listing.www and listing.root_is_site), self._clear
         for item in items:
-            if not isinstance(item, Entry):
+            # First what nearly all lines are, a name that nothing guarded has to do with: `hit` without its call.
+            if not isinstance(item, Entry) or (named and item[0] is _DOMAIN and clear(item[1])):
                 yield item, None
             elif item.kind is Kind.PATTERN:
                 patterns.append(item)
@@ -158,6 +162,9 @@ class Guard:
         number = hash(name)
         if self._marks[number & self._mask] and self._marks[number >> _SECOND & self._mask]:
             return False
+        at = name.rfind(".")
+        if name[at + 1 :] not in self._ends:
+            return at >= 0
         below, dot = self._below, name.find(".")
         at = dot
         while at >= 0:

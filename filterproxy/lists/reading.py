@@ -50,6 +50,8 @@ class Before:
     """None where the last list is not in force, or its comparison is waived."""
     ids: Callable[[], Ids | None] | None = field(default=None, repr=False)
     """Fetches the ids of its entries, once they are needed: of a list of millions they are as large as its index."""
+    whole: bool = False
+    """Whether all of it is needed again, also where its source would say that nothing changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ class Reader:
         """
         made_with = self._made_with(table, released)
         status = before.status
-        same = status is not None and status.made_with == made_with and before.shares is not None
+        same = status is not None and status.made_with == made_with and before.shares is not None and not before.whole
         asked = Validators(status.etag, status.last_modified) if status is not None and same else None
         with sources.opened(table, asked) as fetched, alone:
             if fetched.unchanged:

@@ -27,6 +27,7 @@ from .publish import Held, Manifest, Part, Status
 from .reading import Before, Reader, Reading
 from .resealing import Anew, Announce
 from .seals import Seals
+from .stock import taken_up
 
 log = logging.getLogger("filterproxy.lists")
 
@@ -60,26 +61,16 @@ class Refresher:
         self._settings, self._seals, self._tell = settings, seals, tell
         self._reader = Reader.of(settings, seals.digest, seals.mac)
         self._folder = publish.bundle_folder(settings.runtime.state)
+        self._shelf = Shelf(self._folder)
         mark = publish.mark(settings.runtime.state)
-        found = self._stored(mark)
-        publish.sweep(self._folder, found)
-        self._manifest = found or Manifest(0)
+        self._manifest, self._closed = taken_up(self._folder, seals, self._shelf, mark)
         self._generation = max(self._manifest.generation, mark)
         """The last that was given away, be it in vain: none stands for two bundles."""
-        self._shelf = Shelf(self._folder)
         self._unnamed: set[str] = set()
+        self._turn, self._turns = 0, dict[str, int]()
+        """How many readings have begun; and of each list, which of them gave what is in force."""
         self._lock = threading.RLock()
         self._reading = threading.Lock()
-
-    def _stored(self, mark: int) -> Manifest | None:
-        try:
-            found = publish.load(self._folder, self._seals.signing_public, mark=mark)
-            if found is not None and found.keys.get("digest") != self._seals.ids["digest"]:
-                raise SegmentError("made under another digest key")
-        except SegmentError as exc:
-            log.error("bundle: %s; reading every list anew", exc)
-            return None
-        return found
 
     @property
     def seals(self) -> Seals:
@@ -105,35 +96,46 @@ class Refresher:
         """Read these lists, one after the other, and put what changed in force.
 
         `accept` waives the gates' comparison with the last list; without `released` what was known last holds on.
-        Raises OSError where the bundle cannot be written; the last one stays in force.
+        Where somebody began later and was done sooner, what they read stays. Raises OSError where the bundle cannot
+        be written; the last one stays in force.
         """
         tables = list(tables)
-        while (manifest := self._refresh(tables, now, accept=accept, released=released)) is None:
-            pass  # keys were replaced while it was read, and it was compiled under the old ones
+        with self._lock:
+            self._turn += 1
+            turn = self._turn
+        while (manifest := self._refresh(tables, now, turn, accept=accept, released=released)) is None:
+            pass  # keys were replaced while it was read, and it was compiled under the old ones; or its file is gone
         return manifest
 
     def _refresh(
-        self, tables: Sequence[List], now: datetime, *, accept: bool, released: Released | None
+        self, tables: Sequence[List], now: datetime, turn: int, *, accept: bool, released: Released | None
     ) -> Manifest | None:
-        seals = self._seals
+        seals, before = self._seals, {table.id: self._part(f"list:{table.id}") for table in tables}
         parts: dict[str, Part] = {}
         statuses: dict[str, Status] = {}
-        alerts: list[Alert] = []
+        alerts: dict[str, Sequence[Alert]] = {}
         with self._writing() as announce:
             for table in tables:
-                part, status, told = self._refreshed(table, now, announce, accept=accept, released=released)
-                statuses[table.id] = status
-                alerts += told
+                part, statuses[table.id], alerts[table.id] = self._refreshed(
+                    table, now, announce, accept=accept, released=released
+                )
                 if part is not None:
-                    parts[part.name] = part
+                    parts[table.id] = part
             with self._lock:
-                if self._seals is not seals:
+                # Who began later knew more, such as what people have released since; or that a licence has ended.
+                mine = [table.id for table in tables if self._turns.get(table.id, 0) < turn]
+                if self._seals is not seals or any(self._file(name) != _file_of(before[name]) for name in mine):
                     return None
+                if not mine:
+                    return self._manifest
                 known = {part.name: part for part in self._manifest.parts}
+                known |= {parts[name].name: parts[name] for name in mine if name in parts}
                 stood = {status.list_id: status for status in self._manifest.statuses}
-                manifest = self._put(known | parts, stood | statuses, now)
-        for alert in alerts:
-            self._tell(alert)
+                manifest = self._put(known, stood | {name: statuses[name] for name in mine}, now)
+                self._turns |= dict.fromkeys(mine, turn)
+        for name in mine:
+            for alert in alerts[name]:
+                self._tell(alert)
         return manifest
 
     def read(
@@ -144,7 +146,8 @@ class Refresher:
         With `accept` it is asked for the whole, and compared with nothing.
         """
         status, known = self.status(table.id), self.known(table)
-        before = Before(status) if known is None or accept else Before(status, known.shares, known.ids)
+        closed = self._file(table.id) in self._closed
+        before = Before(status) if known is None or accept else Before(status, known.shares, known.ids, closed)
         with self._reading:
             self._reader = reader = replace(self._reader, guard=self._reader.guard.renewed(self._settings))
         # One list at a time in memory; but a source that stalls keeps no other list waiting.
@@ -159,7 +162,7 @@ class Refresher:
             return self._shelf.of(part, self._seals.digest)
         except SegmentError:
             # If it was replaced meanwhile, and its file removed, there is another to be known.
-            return None if self._part(part.name) == part else self.known(table)
+            return None if self._in_force(part) else self.known(table)
 
     def _refreshed(
         self, table: List, now: datetime, announce: Announce, *, accept: bool, released: Released | None
@@ -189,6 +192,7 @@ class Refresher:
 
     def end(self, tables: Iterable[List], now: datetime) -> Manifest:
         """Wipe lists whose licence has ended: their segments go from the bundle and from the disk. Raises OSError."""
+        tables = list(tables)
         names = {f"{what}:{table.id}" for table in tables for what in ("list", "canary")}
         with self._lock:
             parts = {part.name: part for part in self._manifest.parts if part.name not in names}
@@ -196,7 +200,10 @@ class Refresher:
             for table in tables:
                 reason = f"its licence ended on {table.licence_until}"
                 statuses[table.id] = Status(table.id, "ended", reason, now.isoformat())
-            return self._put(parts, statuses, now)
+            manifest = self._put(parts, statuses, now)
+            self._turn += 1
+            self._turns |= {table.id: self._turn for table in tables}
+            return manifest
 
     def refresh_own(self, now: datetime) -> Manifest:
         """Put the profiles' own entries and the canaries in force, and drop what belongs to what is no more."""
@@ -242,7 +249,7 @@ class Refresher:
                     with self._reading:  # one list at a time in memory
                         done[part.digest] = anew.part(part, announce)
                 except SegmentError:
-                    if part in self._manifest.parts:
+                    if self._in_force(part):
                         raise
                     return None  # replaced meanwhile, and its file removed
         with self._reading, self._lock:
@@ -264,12 +271,21 @@ class Refresher:
         part = self._part(f"list:{table.id}")
         return iter(()) if part is None else publish.entries_of(self._folder, part, self._seals.sealing_private)
 
+    def _in_force(self, part: Part) -> bool:
+        """Tell whether the manifest names that file: with the lock, for files go before it is replaced here."""
+        with self._lock:
+            return any(other.file == part.file for other in self._manifest.parts)
+
+    def _file(self, list_id: str) -> str:
+        return _file_of(self._part(f"list:{list_id}"))
+
     def _part(self, name: str) -> Part | None:
         return next((part for part in self._manifest.parts if part.name == name), None)
 
     def _written(self, compiled: Compiled, before: Part | None, now: datetime, announce: Announce) -> Part:
         """Write a segment unless the one in force says the same, which then only grows younger."""
-        if before is not None and before.version == compiled.version and (self._folder / before.file).exists():
+        same = before is not None and before.version == compiled.version and before.file not in self._closed
+        if before is not None and same and (self._folder / before.file).exists():
             return replace(before, loaded_at=now.isoformat())
         return publish.write_segment(self._folder, compiled, self._seals, announce)
 
@@ -315,6 +331,10 @@ class Refresher:
         publish.save(self._folder, manifest, self._seals, self._unnamed)
         self._manifest = manifest
         return manifest
+
+
+def _file_of(part: Part | None) -> str:
+    return "" if part is None else part.file
 
 
 def _of_quarantine(list_id: str, held: Sequence[Held]) -> Iterator[Alert]:

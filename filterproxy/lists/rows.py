@@ -153,7 +153,7 @@ class Rows:
         if entry.kind is not Kind.DOMAIN:
             return
         if self._sites and entry.scope is Scope.EXACT and not is_address(entry.value):
-            self._derived.add(self._digest(_other(entry.value)), code, facts)
+            self._derived.add(self._digest(_other(entry.value)), code | rows.OTHER, facts)
         above = suffixes(entry.value)[0 if entry.scope is Scope.BELOW else 1 :] if allows else ()
         excluded = [parent for name in entry.excludes for parent in suffixes(name)[1:]]
         for parent in (*above, *excluded):

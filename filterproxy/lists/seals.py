@@ -147,6 +147,15 @@ def rewrapped(segment: str, part: str, wrapped: bytes, private: bytes, public: b
     return _wrapped(segment, part, _key(segment, part, wrapped, private), public)
 
 
+def opens(segment: str, part: str, wrapped: bytes, private: bytes) -> bool:
+    """Tell whether the key of a sealed part was wrapped for the holder of this half."""
+    try:
+        _key(segment, part, wrapped, private)
+    except SegmentError:
+        return False
+    return True
+
+
 def _wrapped(segment: str, part: str, key: bytes, public: bytes) -> bytes:
     return _SUITE.encrypt(key, X25519PublicKey.from_public_bytes(public), _info(segment, part))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -26,6 +27,8 @@ from .worker import Worker, now
 _REPORT = 10.0
 _NAMES = 10_000
 """Names of a difference that are told at most, added and removed each."""
+_DECISIONS = 4
+"""Decisions of people that are carried out at once."""
 _WAITING = (State.RECEIVED, State.TRIAGED, State.FORWARDED)
 
 
@@ -46,6 +49,8 @@ class Desk:
         self._people = _People()
         self._overdue: dict[str, int] = {}
         self._wake = asyncio.Event()
+        # Each decision holds one until every process judges by it, and this one needs the loop's own for that.
+        self._threads = ThreadPoolExecutor(_DECISIONS, "decisions")
 
     async def run(self) -> None:
         """Tell the supervisor how lists, store and appeals stand, now and then and after each change."""
@@ -190,9 +195,9 @@ class Desk:
 
     async def _decide(self, request: Body, by: str) -> Body:
         decision = _decision(request, by)
-        outcome = await asyncio.to_thread(
-            carry_out, decision, self._store, self._worker.live.policy, self._librarian.put_in_force, now()
-        )
+        policy, put = self._worker.live.policy, self._librarian.put_in_force
+        loop = asyncio.get_running_loop()
+        outcome = await loop.run_in_executor(self._threads, carry_out, decision, self._store, policy, put, now())
         self._wake.set()
         return {
             "said": _said(outcome),

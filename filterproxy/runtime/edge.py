@@ -5,6 +5,7 @@ from __future__ import annotations
 from filterproxy import dns
 from filterproxy.dns.crowd import Crowd
 
+from .turns import soon_and_short
 from .worker import Worker, now
 
 
@@ -12,6 +13,7 @@ async def main(worker: Worker) -> None:
     """Answer DNS on the sockets handed over, until told to stop."""
     if not await worker.wait_for_bundle():
         return
+    soon_and_short()
     settings = worker.settings
     crowd = Crowd(worker.keys.mac)
     worker.says["clients"] = lambda: crowd.seen

@@ -29,6 +29,7 @@ from .alarms import standing
 from .channel import ChannelError
 from .logs import event, failed
 from .quarantine import Tally, tally
+from .turns import after_others
 from .worker import Worker, now
 
 _log = logging.getLogger(__name__)
@@ -60,7 +61,9 @@ class Librarian:
         self._overrides: frozenset[str] | None = None
         self._loop = asyncio.get_running_loop()
         # Of its own: sources that stall must not hold the threads that the store and the portal wait for.
-        self._threads = ThreadPoolExecutor(_LANES + 3, "lists")
+        self._threads = ThreadPoolExecutor(_LANES + 3, "lists", after_others)
+        # And one for overrides alone: no source holds it, however often people ask for one that stalls.
+        self._overlay = ThreadPoolExecutor(1, "overlay")
         self.disk_error = ""
         """Why the last bundle could not be written; empty where it could."""
 
@@ -235,7 +238,8 @@ class Librarian:
     async def _take_overrides(self, *, force: bool) -> None:
         moment = now()
         try:
-            found = self._sufficient(await asyncio.to_thread(self._store.overrides, moment))
+            stored = await self._loop.run_in_executor(self._overlay, self._store.overrides, moment)
+            found = self._sufficient(stored)
         except StoreError as exc:
             if force:
                 raise ControlError(str(exc)) from exc
@@ -243,7 +247,7 @@ class Librarian:
         ids = frozenset(override.id for override in found)
         if ids == self._overrides and not force:
             return
-        await self._write(lambda refresher: refresher.override(found, moment))
+        await self._write(lambda refresher: refresher.override(found, moment), self._overlay)
         await self._publish()
         self._overrides = ids
         if force and self._published < 0:
@@ -283,10 +287,10 @@ class Librarian:
             raise ControlError("the lists are not open yet; try again in a moment")
         return self._refresher
 
-    async def _write(self, change: Callable[[Refresher], Manifest]) -> None:
+    async def _write(self, change: Callable[[Refresher], Manifest], threads: ThreadPoolExecutor | None = None) -> None:
         refresher = self._open_refresher()
         try:
-            await self._loop.run_in_executor(self._threads, change, refresher)
+            await self._loop.run_in_executor(threads or self._threads, change, refresher)
         except OSError as exc:
             self.disk_error = exc.strerror or type(exc).__name__
             raise ControlError(f"the bundle cannot be written: {self.disk_error}; the last one stays in force") from exc

@@ -108,6 +108,12 @@ class Rotations:
             async with self._files:
                 self.keys = await asyncio.to_thread(rotation.finish, self._folder, name, now())
         elif name in self.keys.next:
+            manifest = self._supervisor.segments.manifest
+            if manifest is not None and manifest.keys.get(name) == after.ids[name]:
+                raise ControlError(
+                    f"the bundle in force is one under the new key, but {name}.key cannot be replaced by it (the log "
+                    f"says why); {name}.next.key stays beside it, and is needed, until a later bundle or start can"
+                )
             raise ControlError("no bundle under the new key came into force; the key in use is what it was")
 
     def rewrap(self, body: Body) -> Body:

@@ -104,11 +104,14 @@ class Segments:
 
     def _open(self, part: publish.Part, opening: Opening, same: int | None) -> int:
         content = publish.opened(self._folder, part, opening)
-        if same is None:
-            return sealed("segment", content)
-        for _ in content:  # the file must be good all the same: the next start reads it
-            pass
-        return os.dup(same)
+        try:
+            if same is None:
+                return sealed("segment", content)
+            for _ in content:  # the file must be good all the same: the next start reads it
+                pass
+            return os.dup(same)
+        except OSError as exc:  # memory or descriptors have run out
+            raise SegmentError(f"{part.name}: {exc.strerror or type(exc).__name__}") from exc
 
     def _same(self, part: publish.Part, manifest: publish.Manifest) -> int | None:
         """Return the memory that says what `part` does, where it was but sealed anew: nothing is there twice then."""

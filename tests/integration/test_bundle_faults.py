@@ -39,7 +39,9 @@ def program(*words: object) -> list[str]:
 def ran(*words: object, within: Sequence[str] = ()) -> Any:
     """Return what it has to say."""
     command = [*within, *program(*words)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=110, check=False)
+    # One arena: which threads share one is chance, and would look like growth.
+    env = os.environ | {"MALLOC_ARENA_MAX": "1"}
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=110, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     return json.loads(done.stdout)
 

@@ -203,3 +203,27 @@ def test_a_next_key_that_others_may_read_is_refused(folder):
     (folder / "digest.next.key").chmod(0o644)
     with pytest.raises(SecretError, match=r"^keys/digest\.next\.key is readable by others: chmod 600$"):
         Keys.open(folder)
+
+
+@pytest.mark.parametrize("name", ["token", "signing"])
+def test_rotations_within_one_second_lose_no_earlier_key(folder, name):
+    """Each is kept under a name of its own: notices sealed a moment ago still open, results are still told as ours."""
+    before: list[Keys] = []
+    for _ in range(3):
+        before.insert(0, Keys.open(folder))
+        rotation.begin(folder, name)
+        rotation.finish(folder, name, NOW)
+    keys = Keys.open(folder)
+    assert name != "token" or keys.token_previous == tuple(kept.token_private for kept in before)
+    assert name != "signing" or keys.signing_previous == tuple(kept.signing_public for kept in before)
+
+
+def test_a_key_that_reached_the_disk_in_part_takes_no_place(folder, monkeypatch):
+    """A disk that is full: nothing has changed, and the product would start."""
+    before, write = Keys.open(folder), os.write
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", lambda file, content: write(file, content[:7]))
+        with pytest.raises(SecretError, match="No space left"):
+            rotation.begin(folder, "digest")
+    assert Keys.open(folder) == before
+    assert rotation.resume(folder, before.ids, NOW) == before

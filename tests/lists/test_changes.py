@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filterproxy.core.model import Action, Entry, Kind, Scope
+from filterproxy.core.model import Action, Entry, Kind, Listing, Scope
 from filterproxy.lists.changes import changes, id_of, ids
 from filterproxy.lists.compile import compile_segment
 from tests.policies import KEY, table
@@ -50,3 +52,34 @@ def test_ids_change_as_sets_of_names_do(before, after):
     one, other = ([Entry(Kind.DOMAIN, f"n{n}.example", Scope.TREE) for n in sorted(names)] for names in (before, after))
     changed = changes(ids_of(one), ids_of(other))
     assert (len(changed.added), len(changed.removed)) == (len(after - before), len(before - after))
+
+
+@pytest.mark.parametrize("www", [False, True])
+def test_a_sites_other_spelling_is_no_entry_of_its_own(www):
+    """Else every entry of such a list counted twice where the gates ask how many are gone at once."""
+    listing = Listing("x", www=www, root_is_site=www)
+    entries = [Entry(Kind.DOMAIN, name, Scope.EXACT) for name in ("a.example", "b.example", "www.b.example")]
+    compiled = compile_segment("list:x", entries, KEY, listing)
+    assert ids(compiled.parts, KEY).tolist() == sorted(id_of(entry, KEY) for entry in entries)
+    assert compiled.shares.entries == 3
+
+
+def test_of_a_million_names_the_changes_are_told_to_the_last():
+    """However many blocks they are compared in: what went, what came, and nothing else, each once."""
+    some = np.sort(np.random.default_rng(1).integers(0, 1 << 63, 1_000_000, np.uint64) << np.uint64(1))
+    some = np.unique(some)
+    gone, kept = some[::1000], np.delete(some, np.s_[::1000])
+    came = gone | np.uint64(1)
+    changed = changes(some, np.sort(np.concatenate((kept, came))))
+    assert (changed.removed.tolist(), changed.added.tolist()) == (gone.tolist(), came.tolist())
+    assert changed.before == len(some)
+
+
+def test_a_list_of_many_names_and_doubles_has_an_id_for_each():
+    """In scopes, with exceptions, in any order and twice over, beyond one block of rows."""
+    names = [Entry(Kind.DOMAIN, f"n{number}.example", Scope.TREE) for number in range(150_000)]
+    below = [Entry(Kind.DOMAIN, f"n{number}.example", Scope.BELOW) for number in range(0, 150_000, 2)]
+    spared = [Entry(Kind.DOMAIN, f"n{number}.example", Scope.TREE, Action.ALLOW) for number in range(0, 150_000, 3)]
+    found = ids_of([*spared, *names, *below, *reversed(names)])
+    assert len(found) == len(names) + len(below) + len(spared)
+    assert (found[1:] > found[:-1]).all()

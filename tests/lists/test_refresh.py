@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import logging
+import threading
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -9,9 +12,13 @@ import pytest
 
 from filterproxy.core.decide import decide
 from filterproxy.core.model import Entry, Kind, Question, Request, Scope
+from filterproxy.keys.ring import public_half
 from filterproxy.lists import publish
 from filterproxy.lists.offline import compile_all
-from filterproxy.lists.refresh import Refresher
+from filterproxy.lists.own import compile_own
+from filterproxy.lists.reading import Reader
+from filterproxy.lists.refresh import Refresher, compile_overrides
+from filterproxy.lists.resealing import compiled_anew
 from filterproxy.settings import Settings
 from tests.policies import NOW, override
 from tests.policies import url as url_of
@@ -207,3 +214,188 @@ def test_a_list_is_compared_with_what_lies_on_disk_after_a_restart(house):
     assert (status.state, status.changed) == ("ok", (1, 1))
     Path(house.lists[0].source).write_text("b1.example\n" * 3)
     assert known.refresh(house.lists[:1], NOW).statuses[0].state == "refused"
+
+
+class Interrupted(Refresher):
+    """Does something else between the reading of a list and what follows from it, once."""
+
+    meanwhile: Callable[[], object] | None = None
+
+    def read(self, table, now, *, accept=False, released=frozenset()):
+        found = super().read(table, now, accept=accept, released=released)
+        work, self.meanwhile = self.meanwhile, None
+        if work is not None:
+            work()
+        return found
+
+
+def whole(known):
+    """Check that the bundle in force is one that the supervisor takes, and that nothing else lies beside it."""
+    folder = publish.bundle_folder(known._settings.runtime.state)
+    manifest = publish.load(folder, SEALS.signing_public)
+    assert manifest is not None
+    assert manifest == known.manifest
+    for part in manifest.parts:
+        for _ in publish.opened(folder, part, OPENING):
+            pass
+    assert {path.name for path in folder.iterdir()} == {publish.MANIFEST, *(part.file for part in manifest.parts)}
+
+
+def test_a_list_that_was_replaced_while_it_was_found_unchanged_is_read_again(house, monkeypatch):
+    """A manifest never names a file that went meanwhile: the source said "unchanged" of what is in force no more."""
+    known = Interrupted(house, SEALS)
+    part = known.refresh(house.lists, NOW).parts[0]
+    sooner = known._turn = known._turn + 1  # of a reading that began before this one and is done in the middle of it
+    with monkeypatch.context() as patched:
+        patched.setattr(Reader, "read", lambda *_, **__: None)
+
+        def replaced():
+            patched.undo()
+            Path(house.lists[0].source).write_text("".join(f"b{number}.example\n" for number in range(1, 101)))
+            known._refresh(house.lists[:1], NOW, sooner, accept=False, released=None)
+
+        known.meanwhile = replaced
+        known.refresh(house.lists[:1], NOW)
+    status = known.status("domains")
+    assert status is not None
+    assert status.state == "ok"
+    assert known.manifest.parts[0].file != part.file
+    whole(known)
+
+
+def test_who_began_to_read_later_knew_more(house):
+    """A reading that is overtaken changes nothing: not what people released since, nor a list whose licence ended."""
+    known = Interrupted(house, SEALS)
+    known.refresh(house.lists, NOW)
+    released = {"domains": frozenset({"f" * 32})}
+    known.meanwhile = lambda: known.refresh(house.lists[:1], NOW, released=released)
+    overtaken = known.refresh(house.lists[:1], NOW, released={})
+    assert overtaken == known.manifest
+    assert known.manifest.statuses[0].released == ("f" * 32,)
+    known.meanwhile = lambda: known.end(house.lists[:1], NOW)
+    known.refresh(house.lists[:1], NOW)
+    assert known.manifest.statuses[0].state == "ended"
+    assert [part.name for part in known.manifest.parts] == ["list:urls"]
+    whole(known)
+
+
+@pytest.mark.parametrize("away", [False, True])
+@pytest.mark.parametrize("damage", ["flipped", "gone"])
+def test_one_damaged_segment_keeps_no_other_list_out_of_force(house, caplog, away, damage):
+    """It is left out with its reason, and made anew as soon as its source can be read, were it to say the same."""
+    folder = publish.bundle_folder(house.runtime.state)
+    path = folder / refresher(house).refresh(house.lists, NOW).parts[0].file
+    content = path.read_bytes()
+    path.write_bytes(content[:-9] + bytes([content[-9] ^ 1]) + content[-8:])
+    if damage == "gone":
+        path.unlink()
+    if away:
+        Path(house.lists[0].source).unlink()
+    known = refresher(house)
+    known.refresh(house.lists, NOW)
+    assert "bundle: list:domains: " in caplog.text
+    assert [status.state for status in known.manifest.statuses] == ["never" if away else "ok", "ok"]
+    assert {part.name for part in known.manifest.parts} == {"list:urls"} | ({"list:domains"} if not away else set())
+    whole(known)
+
+
+def test_what_is_sealed_for_a_patterns_key_that_is_gone_is_read_anew(house, caplog):
+    """Nobody could judge by it any more; and a list that says the same would stay sealed so for ever."""
+    refresher(house).refresh(house.lists, NOW)
+    known = Refresher(house, replace(SEALS, patterns_public=public_half("patterns", b"z" * 32)))
+    assert "made under another patterns key" in caplog.text
+    assert known.manifest.parts == ()
+
+
+def test_entries_that_are_sealed_for_a_key_that_is_gone_are_written_anew(house, caplog):
+    """What is in force stays so, also where a source is away; what can be read is sealed for the key in use."""
+    parts = refresher(house).refresh(house.lists, NOW).parts
+    Path(house.lists[1].source).unlink()
+    seals = replace(SEALS, sealing_private=b"z" * 32, sealing_public=public_half("sealing", b"z" * 32))
+    for _ in range(2):  # also where it was begun before a restart
+        known = Refresher(house, seals)
+        known.refresh(house.lists, NOW)
+        found = {part.name: part.file for part in known.manifest.parts}
+        assert found["list:domains"] != parts[0].file
+        assert found["list:urls"] == parts[1].file
+        assert len(list(known.entries(house.lists[0]))) == 100
+        whole(known)
+    assert caplog.text.count("list:domains: its entries are sealed under another key") == 1
+    assert caplog.text.count("list:urls: its entries are sealed under another key") == 2
+
+
+class Crowd:
+    """Threads that do what they are told again and again, until time is over or one of them fails."""
+
+    def __init__(self, seconds):
+        self._end, self.failures = time.monotonic() + seconds, []
+        self._threads: list[threading.Thread] = []
+
+    def often(self, work, pause=0.0):
+        self._threads.append(threading.Thread(target=self._run, args=(work, pause)))
+
+    def _run(self, work, pause):
+        number = 0
+        while time.monotonic() < self._end and not self.failures:
+            number += 1
+            try:
+                work(number)
+            except BaseException as exc:  # noqa: BLE001 - whatever it is, the test fails by it
+                self.failures.append(exc)
+            time.sleep(pause)
+
+    def wait(self):
+        for thread in self._threads:
+            thread.start()
+        for thread in self._threads:
+            thread.join()
+        assert not self.failures, self.failures
+
+
+def test_nothing_is_lost_where_everything_happens_at_once(house, caplog):
+    """Refreshes, overrides, own entries and new keys in many threads: whatever their order, the newest override is
+    in force, generations grow, and every manifest names files that are there.
+    """
+    caplog.set_level(logging.CRITICAL)
+    known, folder, crowd = refresher(house), publish.bundle_folder(house.runtime.state), Crowd(3)
+    known.refresh(house.lists, NOW)
+    newest, generations, one_decides = [""], [known.refresh_own(NOW).generation], threading.Lock()
+
+    def refresh(number):
+        new = Path(f"{house.lists[0].source}.{threading.get_ident()}")
+        new.write_text("".join(f"b{name}.example\n" for name in range(number % 7, 100 + number % 7)))
+        new.replace(house.lists[0].source)
+        known.refresh(house.lists[number % 2 :], NOW + timedelta(seconds=number))
+
+    def spare(number):
+        with one_decides:
+            manifest = known.override([override("urls", Entry(Kind.URL, f"h.example/{number}", Scope.PAGE))], NOW)
+            newest[0] = next(part.file for part in manifest.parts if part.name == "override:urls")
+
+    def rotate(number):
+        seals = replace(SEALS, digest=bytes([number % 5 + 1]) * 32)
+        spared = [override("urls", Entry(Kind.URL, "h.example/rotated", Scope.PAGE))]
+        with one_decides:
+            anew = compiled_anew(
+                seals, folder, house.listings,
+                lambda: [*compile_own(house, seals.digest), *compile_overrides(spared, house, seals.digest)],
+            )  # fmt: skip
+            manifest = known.rotate(anew, NOW)
+            newest[0] = next(part.file for part in manifest.parts if part.name == "override:urls")
+
+    def look(_):
+        with known._lock:
+            manifest = publish.load(folder, SEALS.signing_public)
+            there = {path.name for path in folder.glob("*.seg")}
+        assert manifest is not None
+        assert {part.file for part in manifest.parts} <= there
+        assert manifest.generation >= generations[-1]
+        generations.append(manifest.generation)
+
+    for work, pause in ((refresh, 0), (refresh, 0), (spare, 0.01), (rotate, 0.01), (look, 0.005)):
+        crowd.often(work, pause)
+    crowd.often(lambda _: known.refresh_own(NOW), 0.02)
+    crowd.wait()
+    assert next(part.file for part in known.manifest.parts if part.name == "override:urls") == newest[0]
+    assert generations[-1] > generations[0] + 10
+    whole(known)

@@ -105,7 +105,7 @@ CASES = [
     (
         "a site of www covers the other name",
         [(domain("a.test", Scope.EXACT), False)],
-        {"www": True, "sites": True}, "www.a.test", [(rows.EXACT, Facts())],
+        {"www": True, "sites": True}, "www.a.test", [(rows.EXACT | rows.OTHER, Facts())],
     ),
     (
         "but an address has no www",
@@ -217,7 +217,7 @@ class Model:
 
     def _beside(self, entry, code, facts, *, allows, sites):
         if sites and entry.scope is Scope.EXACT and not is_address(entry.value):
-            self._put(other(entry.value), code, facts)
+            self._put(other(entry.value), code | rows.OTHER, facts)
         if allows:
             for name in suffixes(entry.value)[0 if entry.scope is Scope.BELOW else 1 :]:
                 self._put(name, rows.ABOVE, Facts())

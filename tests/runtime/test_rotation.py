@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from filterproxy.errors import ControlError, SegmentError
+from filterproxy.errors import ControlError, SecretError, SegmentError
 from filterproxy.keys import Keys, rotation
 from filterproxy.lists.seals import rewrapped, sealed, unsealed
 from filterproxy.runtime.channel import Body, ChannelError
@@ -24,7 +24,7 @@ class House:
         self.fails: Exception | None = None
         self.control: Any = SimpleNamespace(ready=True)
         self.settings, self.children = SimpleNamespace(keys_folder=folder), list[Any]()
-        self.segments = SimpleNamespace(generation=1)
+        self.segments = SimpleNamespace(generation=1, manifest=None)
         supervisor: Any = self
         self.rotations = Rotations(supervisor, Keys.open_or_create(folder))
 
@@ -80,6 +80,21 @@ async def test_a_rotation_that_fails_can_be_asked_for_again(house):
     house.fails = None
     await house.rotations.rotate("digest", "ada")
     assert house.rotations.keys.digest == coming
+
+
+async def test_a_key_that_cannot_take_its_place_is_told_from_one_that_nothing_was_made_under(house, monkeypatch):
+    """The bundle in force needs the next key then: nobody may be told that the one in use is what it was."""
+
+    def full(*_: object) -> Keys:
+        raise SecretError("keys: keys cannot be written: No space left on device")
+
+    monkeypatch.setattr(rotation, "settle", full)
+    with pytest.raises(ControlError, match="the key in use is what it was"):
+        await house.rotations.rotate("signing", "ada")
+    ids = house.rotations.keys.after("signing").ids
+    house.segments.manifest = SimpleNamespace(keys=ids)
+    with pytest.raises(ControlError, match=r"signing\.next\.key stays beside it, and is needed"):
+        await house.rotations.rotate("signing", "ada")
 
 
 async def test_keys_of_patterns_are_wrapped_for_the_next_pair_alone(house):

@@ -205,3 +205,26 @@ async def test_a_bundle_under_the_next_keys_is_ours(world):
     world.keys = before
     with pytest.raises(SegmentError, match="not signed"):
         await world.started().load_last_good(NOW)
+
+
+async def test_a_machine_without_memory_or_descriptors_refuses_the_bundle(world, monkeypatch):
+    """With its reason: at a start, too, the product goes on without it, and control reads the lists."""
+    signed = world.refresh("a")
+    with monkeypatch.context() as full:
+        full.setattr(os, "memfd_create", lambda *_: (_ for _ in ()).throw(OSError(24, "Too many open files")))
+        await refused(world, signed, "list:one: Too many open files")
+    await world.publish(signed)
+
+
+async def test_what_has_only_expired_comes_back_with_its_age_where_its_source_is_away(world):
+    """No start serves it; but a list that cannot be read is better known as it was, `max_age` applying, than not."""
+    world.refresh("a")
+    loaded = world.refresher.manifest.loaded()
+    world.source.unlink()
+    late, moment = world.started(), NOW + timedelta(days=8)
+    with pytest.raises(SegmentError, match="expired"):
+        await late.load_last_good(moment)
+    refresher = Refresher(world.settings, Seals.of(world.keys))
+    await late.load(late.verified(refresher.signed(refresher.refresh(world.settings.lists, moment))))
+    assert late.manifest is not None
+    assert late.manifest.loaded() == loaded

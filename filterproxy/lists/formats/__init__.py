@@ -29,7 +29,11 @@ PARSERS: dict[ListFormat, Parser] = {
 
 def read(form: ListFormat, documents: Sequence[Document], options: Options) -> Iterator[Item]:
     """Yield what the documents of a source say in a format."""
-    return (item for _, item in placed(form, documents, options))
+    if form in (ListFormat.SQUIDGUARD, ListFormat.ADBLOCK):  # whose files stand together
+        yield from (item for _, item in placed(form, documents, options))
+        return
+    for document in documents:
+        yield from PARSERS[form](document.lines, options)
 
 
 def placed(form: ListFormat, documents: Sequence[Document], options: Options) -> Iterator[tuple[str, Item]]:

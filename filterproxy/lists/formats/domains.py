@@ -17,7 +17,7 @@ from .lines import Options, numbered
 from .names import named, uncommented
 
 # A line as nearly all are: a name of two labels or more that is its own one spelling (core.names). Lists have millions
-# of them, and so each is read by one match; `benchmarks/lists.py` shows what that saves.
+# of them, and so each is read by one match; `benchmarks/lists_compile.py` shows what that saves.
 _USUAL: Final = re.compile(rb"(?!.*xn--)((?:[a-z0-9_-]+\.)+[a-z_-][a-z0-9_-]*)\r?\n?")
 
 

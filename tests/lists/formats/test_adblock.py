@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from filterproxy.core.model import ListFormat
-from filterproxy.lists.formats import PARSERS, Document, Options, placed
+from filterproxy.lists.formats import PARSERS, Document, Options, placed, read
 from filterproxy.lists.formats.lines import MAX_LINE
 from tests.lists.formats.table import items, said, short
 
@@ -156,6 +156,7 @@ def test_badfilter_acts_on_every_document_of_its_list():
     documents = [Document(path, text.splitlines(keepends=True)) for path, text in texts.items()]
     found = [(path, short(item)) for path, item in placed(ListFormat.ADBLOCK, documents, Options())]
     assert found == [("a.txt", "tree b.example"), ("b.txt", "tree c.example")]
+    assert [short(item) for item in read(ListFormat.ADBLOCK, documents, Options())] == [said for _, said in found]
 
 
 def test_subdomains():

@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+from filterproxy.runtime.turns import after_others, soon_and_short
+
+
+def nice() -> int:
+    """Return how nice this thread is."""
+    return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+
+def test_a_thread_that_reads_lists_stands_back_and_no_other_does():
+    """Answers go first; the threads beside it, and those started later, are as they were."""
+    before = nice()
+    with ThreadPoolExecutor(1, initializer=after_others) as lists, ThreadPoolExecutor(1) as others:
+        assert lists.submit(nice).result() == max(before, 10)
+        assert others.submit(nice).result() == before
+    assert nice() == before
+
+
+def test_short_turns_change_nothing_else():
+    """How nice a thread is, and under which policy it runs, stays what the operator has set."""
+    with ThreadPoolExecutor(1, initializer=soon_and_short) as short:
+        assert short.submit(nice).result() == nice()
+        assert short.submit(os.sched_getscheduler, 0).result() == os.sched_getscheduler(0)
