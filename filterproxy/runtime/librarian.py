@@ -8,6 +8,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from filterproxy.alerts import Alert, Alerts
@@ -19,7 +20,7 @@ from filterproxy.errors import ConfigError, ControlError, FilterproxyError, Stor
 from filterproxy.keys import Keys
 from filterproxy.lists import difference, sources
 from filterproxy.lists.publish import Manifest, Status
-from filterproxy.lists.refresh import Refresher
+from filterproxy.lists.refresh import Refresher, Released
 from filterproxy.lists.resealing import Anew
 from filterproxy.lists.seals import Seals
 from filterproxy.settings.lists import List
@@ -28,6 +29,7 @@ from filterproxy.store import Store
 from .alarms import standing
 from .channel import ChannelError
 from .logs import event, failed
+from .process import give_back
 from .quarantine import Tally, tally
 from .turns import after_others
 from .worker import Worker, now
@@ -154,11 +156,7 @@ class Librarian:
             self._due[table.id] = begun + _AGAIN
             released = await self._released()
             try:
-                await self._write(
-                    lambda refresher, table=table, released=released: refresher.refresh(  # type: ignore[misc]
-                        [table], now(), accept=accept, released=released
-                    )
-                )
+                await self._write(partial(_refreshed, table, released, accept=accept))
             finally:
                 self._due[table.id] = begun + self._pause(table)
                 self._unread.discard(table.id)
@@ -321,3 +319,10 @@ class Librarian:
                 self._published = manifest.generation
                 return
         await self._publish()
+
+
+def _refreshed(table: List, released: Released | None, refresher: Refresher, *, accept: bool) -> Manifest:
+    try:
+        return refresher.refresh([table], now(), accept=accept, released=released)
+    finally:
+        give_back()

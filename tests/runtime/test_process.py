@@ -33,6 +33,20 @@ def test_a_process_whose_parent_has_gone_ends_at_once():
     assert (found.stdout, found.returncode) == ("", 1)
 
 
+def test_what_was_freed_goes_back_to_the_system():
+    """Small pieces below one that is still used, which the C library would keep for itself."""
+    found = run(
+        "import ctypes, resource\n"
+        "size = lambda: int(open('/proc/self/statm').read().split()[1]) * resource.getpagesize()\n"
+        "pieces = [bytes(10_000) for _ in range(10_000)]\n"
+        "del pieces[:-1]\n"
+        "before = size()\n"
+        "process.give_back()\n"
+        "print(before - size() > 50_000_000 or not hasattr(ctypes.CDLL(None), 'malloc_trim'))"
+    )
+    assert (found.stdout, found.stderr) == ("True\n", "")
+
+
 def test_the_state_folder_is_closed_to_others(tmp_path):
     """0700, made where it is missing, mended where it is open."""
     process.own_folder(tmp_path / "a" / "state", None)
