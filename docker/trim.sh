@@ -4,7 +4,9 @@ set -eu
 cd "$1"/lib/python3*/site-packages
 find . -depth -type d \( -name tests -o -name test -o -name include \) ! -path './filterproxy/*' -exec rm -rf {} +
 find . -type f \( -name '*.pyi' -o -name '*.pyx' -o -name '*.pxd' \) -delete
-rm -rf sqlalchemy/testing numpy/f2py
+rm -rf sqlalchemy/testing
+# What numpy loads only when it is asked for, and nothing here asks: lists need its arrays alone.
+for part in f2py fft ma polynomial random testing; do rm -rf "numpy/$part"; done
 # Not below *.libs: what was put there by patchelf does not survive strip.
 find . -name '*.so' ! -path '*.libs/*' -exec strip --strip-debug {} +
 # Rich colours nothing but Python, where it shows a failure.
