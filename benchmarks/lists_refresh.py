@@ -8,7 +8,7 @@ Supervisor, control, two edge workers and the inspector share one core; question
   p99 at rest before it.
 - `refresh_adds_mb`: memory of all that serves (proportional, every process but control, and all sealed memory) at its
   peak during a refresh of the longer list, less what it was before. `compiling_adds_mb` is what control took meanwhile,
-  `list_mb` the list's own size on disk, `stays_mb` what all of it together had more afterwards.
+  `all_adds_mb` what both took at once, `list_mb` the list's own size on disk, `stays_mb` what was left afterwards.
 - `override_s`: from the decision until every way of asking is seen to spare the name, for good.
 
 Prints one JSON object; exits 1 where it falls short.
@@ -114,6 +114,7 @@ def longer(count: int) -> dict[str, Any]:
         "segments_mb": before["segments"],
         "refresh_adds_mb": sum(most.values()) - sum(before[name] for name in most),
         "compiling_adds_mb": max(found["control"] for found in watch.seen) - before["control"],
+        "all_adds_mb": max(sum(found.values()) for found in watch.seen) - sum(before.values()),
         "stays_mb": sum(after.values()) - sum(before.values()),
     }
     return {
