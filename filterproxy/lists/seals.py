@@ -30,8 +30,6 @@ _HEAD: Final = WRAPPED + _LENGTH
 """Bytes before the first chunk: the wrapped key, and how many chunks follow."""
 _CHUNK: Final = _LENGTH + _TAG
 """What sealing adds to a chunk."""
-LONGEST: Final = (1 << 31) - 1 - _TAG
-"""Bytes of a chunk at most (AES-GCM as `cryptography` has it)."""
 
 
 @dataclass(frozen=True, slots=True)
