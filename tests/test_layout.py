@@ -29,6 +29,7 @@ ELSEWHERE = {
     "cli/version.py": "tests/cli/test_main.py",
     "__main__.py": "one call; every test of the command line goes through it",
     "errors.py": "names alone; each is raised in the tests of its room",
+    "dns/asking.py": "an interface; each room of tests/dns keeps it",
     "core/model.py": "nouns alone; what they mean shows in tests/core/test_decide.py",
     "settings/root.py": "tests/settings/test_load.py reads whole configurations",
     "settings/base.py": "tests/settings/test_load.py reads every kind of value",

@@ -12,6 +12,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
 from filterproxy.errors import SegmentError
@@ -23,6 +24,7 @@ from .membership import (
     EXACT,
     HOST,
     NO_FACTS,
+    SPLIT,
     TREE,
     WHAT,
     Digest,
@@ -32,7 +34,7 @@ from .membership import (
     digest,
 )
 from .model import ListFormat, Scope
-from .names import suffixes
+from .names import is_address, suffixes
 from .patterns import Patterns, Term
 from .regular import NO_RULES, Rule, Rules
 
@@ -172,10 +174,28 @@ class HostFinding(NamedTuple):
     """Expressions that are found in the host."""
 
 
+class Findings(dict[int, HostFinding]):
+    """What each segment says of a host, by its place; those with nothing to say are left out."""
+
+    __slots__ = ("inherited", "verdicts")
+
+    inherited: bool
+    """Whether it is what names above the host say of all below them, so that other hosts have these findings too."""
+    verdicts: dict[str, tuple[object, object]]
+    """What was decided on such hosts, by profile (see decide.py): a view, and the verdict that holds under it."""
+
+    @classmethod
+    def of(cls, found: Mapping[int, HostFinding], *, inherited: bool) -> Findings:
+        """Return `found` with nothing decided yet."""
+        self = cls(found)
+        self.inherited, self.verdicts = inherited, {}
+        return self
+
+
 class Bundle:
     """The segments in force, found together. A host is looked up once and remembered for all profiles."""
 
-    __slots__ = ("_all", "_memo", "_usual", "key", "segments", "spares_by_rule")
+    __slots__ = ("_all", "_below", "_keyed", "_memo", "_usual", "key", "segments", "spares_by_rule")
 
     def __init__(self, segments: Sequence[Segment], key: bytes) -> None:
         """Take the segments, whose digests were all made under `key`."""
@@ -186,13 +206,14 @@ class Bundle:
             if item.membership or item.host_rules
         ]
         self._usual = [held for held in self._all if not self.segments[held[0]].name.startswith(CANARY)]
-        self.key = key
+        self.key, self._keyed = key, blake2b(digest_size=16, key=key)
         self.spares_by_rule = any(segment.host_rules.sparing for segment in self.segments)
         """Whether some exception is an expression: what it spares below a name cannot be told beforehand."""
-        self._memo: dict[str, dict[int, HostFinding]] = {}
+        self._memo: dict[str, Findings] = {}
+        self._below: dict[str, Findings] = {}
 
-    def host(self, name: str) -> dict[int, HostFinding]:
-        """Return by its place what each segment says of a canonical host; those with nothing to say are left out."""
+    def host(self, name: str) -> Findings:
+        """Return what each segment says of a canonical host."""
         found = self._memo.get(name)
         if found is None:
             found = self._find_host(name)
@@ -201,13 +222,51 @@ class Bundle:
             self._memo[name] = found
         return found
 
-    def _find_host(self, name: str) -> dict[int, HostFinding]:
+    def _find_host(self, name: str) -> Findings:
+        """Return the findings of the name above where no segment names this one. Nearly no host is named anywhere."""
+        above = name.partition(".")[2]
+        if not above or is_address(name) or name.endswith(CANARY_ZONE):
+            return Findings.of(self._find_all(name), inherited=False)
+        hashing = self._keyed.copy()  # digest() without its call, and with the key taken in already
+        hashing.update(name.encode("ascii"))
+        high, _ = SPLIT(hashing.digest())
+        for place, highs, offsets, shift, rules in self._usual:
+            # Membership.find without its call: this is where a host that was never seen before costs time.
+            bucket = high >> shift
+            start, end = offsets[bucket], offsets[bucket + 1]
+            if start < end:
+                at = bisect_left(highs, high, start, end)
+                if at < end and highs[at] == high:
+                    return Findings.of(self._find_all(name), inherited=False)
+            if rules and self.segments[place].host_rules.find(name):
+                return Findings.of(self._find_all(name), inherited=False)
+        found = self._below.get(above)
+        if found is None:
+            if len(self._below) >= MEMO_HOSTS:
+                self._below.clear()
+            found = self._below[above] = Findings.of(self._find_below(above), inherited=True)
+        return found
+
+    def _find_below(self, above: str) -> dict[int, HostFinding]:
+        """Return what each segment says of a host below `above` that it does not name."""
+        found: dict[int, HostFinding] = {}
+        digests = [(suffix, digest(suffix, self.key)) for suffix in suffixes(above)]
+        for place, *_ in self._usual:
+            rows = [
+                DomainRow(suffix, code, facts)
+                for suffix, wanted in digests
+                for code, facts in self.segments[place].membership.find(wanted)
+                if code & WHAT in (TREE, BELOW)
+            ]
+            if rows:
+                found[place] = HostFinding(tuple(rows), (), above=False)
+        return found
+
+    def _find_all(self, name: str) -> dict[int, HostFinding]:
         digests = [(suffix, digest(suffix, self.key)) for suffix in suffixes(name)]
         halves = [high for _, (high, _) in digests]
         found: dict[int, HostFinding] = {}
         for place, highs, offsets, shift, rules in self._all if name.endswith(CANARY_ZONE) else self._usual:
-            # Membership.find without its call, for nearly no list names any part of a host: this is where a host
-            # that was never seen before costs time, once for each list and label.
             for high in halves:
                 bucket = high >> shift
                 start, end = offsets[bucket], offsets[bucket + 1]

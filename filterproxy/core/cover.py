@@ -68,7 +68,7 @@ class Hit(NamedTuple):
 class Cover:
     """One subject before one bundle; gathers on the way when what it found could change."""
 
-    __slots__ = ("_hashed", "_host", "_now", "_policy", "_suffixes", "_text", "finding", "until", "url")
+    __slots__ = ("_hashed", "_host", "_now", "_policy", "_suffixes", "_text", "finding", "host_counts", "until", "url")
 
     def __init__(self, subject: Question | Request | Connection, policy: Policy, now: datetime) -> None:
         """Look the subject's host up in every segment."""
@@ -81,6 +81,8 @@ class Cover:
         self.finding = policy.bundle.host(self._host)
         """What each segment says of the host, by its place; most often nothing."""
         self.until: datetime | None = None
+        self.host_counts = False
+        """Whether some entry covers only part of what is below it, so that the very host was looked at."""
 
     def until_at_most(self, moment: datetime) -> None:
         """Note that the verdict could change at `moment`."""
@@ -162,6 +164,7 @@ class Cover:
         if facts.territories and not facts.territories & self._policy.territory:
             return False
         if facts.excludes:
+            self.host_counts = True
             if self._suffixes is None:
                 self._suffixes = frozenset(digest(name, self._policy.bundle.key) for name in suffixes(self._host))
             if not self._suffixes.isdisjoint(facts.excludes):

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
-from typing import Final
+from typing import Final, cast
 
 from .cover import Cover, Hit, earlier
 from .membership import ALLOWS
@@ -56,7 +56,19 @@ def decide(subject: Subject, policy: Policy, now: datetime) -> Verdict:
     view = policy.view(subject.profile)
     if isinstance(subject, Body):
         return Verdict()
-    return _Decision(subject, policy, view, now).verdict()
+    if type(subject) is not Question:
+        return _Decision(subject, policy, view, now).verdict()
+    return shared(subject.profile, subject.name, policy) or _Decision(subject, policy, view, now).shared()
+
+
+def shared(profile: str, name: str, policy: Policy) -> Verdict | None:
+    """Return the verdict on a question about `name`, where it was decided already for others of which the lists say
+    the same, whatever the moment; else None. Raises KeyError as `decide` does.
+    """
+    kept = policy.bundle.host(name).verdicts.get(profile)
+    if kept is not None and kept[0] is policy.view(profile):
+        return cast("Verdict", kept[1])
+    return None
 
 
 def strictest(verdicts: Iterable[Verdict]) -> Verdict:
@@ -93,6 +105,17 @@ class _Decision:
         self._subject, self._policy, self._view, self._now = subject, policy, view, now
         self._cover = Cover(subject, policy, now)
         self._folded: Folded | None = None
+
+    def shared(self) -> Verdict:
+        """Return the verdict, and keep it where it is shared by all hosts of which the lists say the same.
+
+        Where all that is said is said of names above, it holds for whatever is not named itself below them; unless
+        what counts depends on the moment, or on the very host.
+        """
+        finding, view, verdict = self._cover.finding, self._view, self.verdict()
+        if finding.inherited and self._cover.until is None and not self._cover.host_counts:
+            finding.verdicts[view.profile.id] = view, verdict
+        return verdict
 
     def verdict(self) -> Verdict:
         view, spared = self._view, _Spared()
@@ -221,10 +244,10 @@ class _Decision:
             return False
         ranks = self._view.mandatory if sparing is not None else (*self._view.mandatory, *self._view.blocking)
         for ranked in ranks:
-            if ranked.listing.https is Https.INSPECT and ranked.place in self._cover.finding:
-                urls = self._cover.finding[ranked.place].urls
-                if any(self._cover.counts(facts) for code, facts in urls if not code & ALLOWS):
-                    return True
+            finding = None if ranked.place is None else self._cover.finding.get(ranked.place)
+            urls = () if finding is None or ranked.listing.https is not Https.INSPECT else finding.urls
+            if any(self._cover.counts(facts) for code, facts in urls if not code & ALLOWS):
+                return True
         return False
 
 

@@ -12,8 +12,9 @@ import can_ada
 MAX_HOST = 253
 """Characters of a host name at most (RFC 1035, section 2.3.4, less the length octets)."""
 
-# What the parser would return unchanged: lower-case ASCII without punycode, not ending in a number.
-_PLAIN = re.compile(r"(?!.*xn--)(?:[a-z0-9_-]+\.)*[a-z_-][a-z0-9_-]*")
+PLAIN = re.compile(r"(?!.*xn--)(?:[a-z0-9_-]+\.)*[a-z_-][a-z0-9_-]*")
+"""What the parser would return unchanged: lower-case ASCII without punycode, not ending in a number."""
+
 # What would end or change the host inside a URL, and `%`, which a URL unescapes and a name does not.
 _FOREIGN = re.compile(r"[\x00-\x20/\\?#@%\[\]<>^|:\x7f]")
 
@@ -24,7 +25,7 @@ def host(text: str) -> str | None:
     Lower-case, punycode, one trailing dot taken off; IPv4 in dotted decimal whatever its spelling, IPv6 compressed
     in brackets (given with or without them).
     """
-    if len(text) <= MAX_HOST and _PLAIN.fullmatch(text):
+    if len(text) <= MAX_HOST and PLAIN.fullmatch(text):
         return text
     if text.startswith("[") and text.endswith("]"):
         text = text[1:-1]

@@ -1,7 +1,8 @@
 """Every reply we give: built with dnslib where the words are ours, from an upstream's bytes where they are not.
 
-A reply repeats the client's question as it was spelled (a client may check every letter's case), says AA and AD to
-nothing, and carries OPT exactly where the client sent one (RFC 6891). Extended errors (RFC 8914) are codes, never text.
+A reply repeats the client's question as it was spelled (a client may check every letter's case), says AA to nothing,
+AD only to what an upstream that we believe said it to (RFC 6840, section 5.8), and carries OPT exactly where the client
+sent one (RFC 6891). Extended errors (RFC 8914) are codes, never text.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from dnslib import AAAA, EDNS0, RD, SOA, A, DNSBuffer, EDNSOption
 from filterproxy.core.model import DnsAnswer
 
 from . import wire
+from .usual import LARGEST, SMALLEST
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,8 +27,8 @@ if TYPE_CHECKING:
     from .cache import Answer
     from .wire import Query
 
-UDP_SIZE = 1232
-"""Bytes of the largest message we send or ask for over UDP: it passes unfragmented (DNS flag day 2020)."""
+UDP_SIZE = LARGEST
+"""Bytes of the largest message we ask for over UDP, as of those we send: it passes unfragmented (DNS flag day 2020)."""
 TCP_SIZE = 65_535
 
 EDE_NOT_READY, EDE_PROHIBITED, EDE_NOT_AUTHORITATIVE, EDE_NO_AUTHORITY, EDE_NETWORK_ERROR = 14, 18, 20, 22, 23
@@ -75,9 +77,10 @@ def blocked(query: Query, verdict: Verdict, ttl: int, notice: Sequence[Address],
 
 def relayed(query: Query, answer: Answer, age: int, most: int) -> bytes:
     """Return what an upstream said `age` seconds ago, as the answer to `query`, to be kept `most` seconds at most."""
-    opt = opt_record(do=query.do) if query.edns is not None else b""
+    opt = opt_record(do=query.do, ede=answer.ede) if query.edns is not None else b""
+    flags = _flags(query, answer.rcode) | (wire.AD if answer.ad and (query.do or query.flags & wire.AD) else 0)
     return b"".join((
-        wire.HEADER.pack(query.id, _flags(query, answer.rcode), 1, answer.answers, answer.authorities, bool(opt)),
+        wire.HEADER.pack(query.id, flags, 1, answer.answers, answer.authorities, bool(opt)),
         query.question,
         answer.aged(age, most),
         opt,
@@ -88,7 +91,7 @@ def fitted(query: Query, reply: bytes, *, tcp: bool) -> bytes:
     """Return `reply`, or where it is too long for this client an empty one with TC set: come back over TCP."""
     if tcp:
         return reply if len(reply) <= TCP_SIZE else error(query, wire.SERVFAIL)
-    if len(reply) <= (512 if query.edns is None else min(query.edns.size, UDP_SIZE)):
+    if len(reply) <= (SMALLEST if query.edns is None else min(query.edns.size, LARGEST)):
         return reply
     return _ours(query, reply[3] & wire.RCODE, flags=wire.TC)
 

@@ -5,34 +5,42 @@ from __future__ import annotations
 import ipaddress
 import logging
 import time
-from functools import lru_cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from functools import lru_cache, partial
+from math import inf
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from dnslib import QTYPE
 
-from filterproxy.core.decide import decide, strictest
+from filterproxy.core.decide import decide, shared, strictest
 from filterproxy.core.model import Question, Verdict
-from filterproxy.settings.base import split_address
 
-from . import answers, names, wire
-from .cache import LONGEST_TTL, Answer, AnswerCache
+from . import answers, names, svcb, usual, wire
+from .cache import LONGEST_TTL, Answer, AnswerCache, Known, due_at
+from .chain import Chain
 from .clients import Client, read_client
-from .forward import Asks, Forwarder, Overloaded
-from .resolvconf import nameservers
-from .upstream import Upstreams
+from .forward import Forwarder, Overloaded
+from .memo import Kin, Template
+from .records import wire_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
     from filterproxy.core.policy import Policy
-    from filterproxy.settings.tables import Dns
+    from filterproxy.settings.dns import Dns
 
+    from .asking import Asks, Reply
     from .wire import Query
 
 _REFUSED_TYPES = frozenset((249, 250, 251, 252))
 """TKEY, TSIG, IXFR, AXFR: no question that a client of ours may put."""
+_NOTHING = Verdict()
+_LONGEST_QUESTION = wire.MAX_NAME + 4
+_SERVICES = frozenset((wire.SVCB, wire.HTTPS, wire.ANY))
+"""What is answered with records that say how to reach a service."""
+
+Said = tuple[bytes, Template | None]
+"""A reply, and from what it may be given again."""
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +48,25 @@ log = logging.getLogger(__name__)
 class Count(Protocol):
     """Who counts what happened."""
 
-    def verdict(self, frontend: str, verdict: Verdict) -> None: ...
-    def event(self, name: str) -> None: ...
+    def event(self, name: str, number: int = 1) -> None: ...
+    def cell(self, frontend: str, verdict: Verdict) -> int:
+        """Return where such a verdict is counted: a number that is not negative."""
+        ...
+
+    def add(self, cell: int, number: int) -> None: ...
+
+
+class _Asked(NamedTuple):
+    """A question that was let pass so far, and who asked it."""
+
+    query: Query
+    name: str | None
+    client: Client
+    profile: str
+    policy: Policy
+    verdict: Verdict
+    tcp: bool
+    reply: Reply
 
 
 class Resolver:
@@ -54,99 +79,167 @@ class Resolver:
         count: Count,
         now: Callable[[], datetime],
         *,
-        upstreams: Asks | None = None,
+        rest: Asks | None = None,
         clock: Callable[[], float] = time.monotonic,
         meet: Callable[[str], None] = lambda _: None,
     ) -> None:
         # `meet` is told of each client that is served, once for as long as it is remembered.
-        self.count = count
-        self._settings, self._policy, self._now = settings, policy, now
+        self.count, self.policy, self.clock = count, policy, clock
+        self._settings, self._now = settings, now
         self._notice = tuple(ipaddress.ip_address(item) for item in settings.notice_addresses)
         networks = [ipaddress.ip_network(item) for item in settings.clients]
         self._client = lru_cache(maxsize=65_536)(lambda client: _met(read_client(client, networks), meet))
-        cache = AnswerCache(settings.cache_entries)
-        self._forward = Forwarder(cache, upstreams or _upstreams(settings), settings.max_inflight, clock)
+        self._chain = Chain(settings, count.event) if rest is None else None
+        last = rest or self._chain
+        assert last is not None  # noqa: S101 - for mypy
+        self._forward = Forwarder(
+            AnswerCache(settings.cache_entries, settings.stale.total_seconds()),
+            last,
+            settings.max_inflight,
+            clock,
+            prefetch=settings.prefetch,
+            count=count.event,
+        )
+
+    def close(self) -> None:
+        """Ask nobody any more, and close what was open to upstreams."""
+        if self._chain is not None:
+            self._chain.close()
 
     def sharer(self, client: str) -> str | None:
         """Return under what the share of `client` (an IP address) is counted, or None where it is not served."""
         known = self._client(client)
-        return None if known is None or self._policy().profile_of(known.address) is None else known.sharer
+        return None if known is None or self.policy().profile_of(known.address) is None else known.sharer
 
-    async def answer(self, packet: bytes, client: str, tcp: bool = False) -> bytes | None:  # noqa: FBT001, FBT002
-        """Return the reply to `packet` of `client` (an IP address), or None where silence is the answer.
+    def profile(self, client: str) -> str | None:
+        """Return the profile of `client` (an IP address), or None where it is not served."""
+        known = self._client(client)
+        return None if known is None else self.policy().profile_of(known.address)
+
+    def answer(self, packet: bytes, client: str, reply: Reply, *, tcp: bool = False) -> None:
+        """Have `reply` called with the reply to `packet` of `client` (an IP address).
 
         Never raises on what a client or an upstream sent, and lets nothing pass that could not be judged.
         """
         if len(packet) < wire.HEADER.size or packet[2] & 0x80:  # no header, or a reply: never answer an answer
             self.count.event("dns_malformed")
-            return None
+            reply(None, None)
+            return
         self.count.event("dns_queries")
         try:
-            return await self._reply(packet, client, tcp=tcp)
+            said = self._begin(packet, client, reply, tcp=tcp)
         except Exception as exc:  # noqa: BLE001 - whatever went wrong, a question is refused and never let through
-            log.error("a DNS question could not be answered: %s", type(exc).__name__)  # no traceback: it may hold names
-            self.count.event("dns_internal_error")
-            return answers.bare(packet, wire.SERVFAIL)
+            said = answers.bare(packet, self._failed(exc)), None
+        if said is not None:
+            reply(*said)
 
-    async def _reply(self, packet: bytes, client: str, *, tcp: bool) -> bytes:
+    def _failed(self, exc: Exception) -> int:
+        log.error("a DNS question could not be answered: %s", type(exc).__name__)  # no traceback: it may hold names
+        self.count.event("dns_internal_error")
+        return wire.SERVFAIL
+
+    def _begin(self, packet: bytes, client: str, reply: Reply, *, tcp: bool) -> Said | None:
+        """Return the reply where it is known at once; else it comes when an upstream has answered."""
         if packet[2] & 0x78:  # an opcode other than QUERY
-            return answers.bare(packet, wire.NOTIMP)
+            return answers.bare(packet, wire.NOTIMP), None
         known = self._client(client)
-        policy = self._policy()  # one question, one policy, also where an upstream lets us wait
+        policy = self.policy()  # one question, one policy, also where an upstream lets us wait
         profile = policy.profile_of(known.address) if known is not None else None
         try:
             query = wire.read_stranger(packet) if profile is None else wire.read_query(packet)
         except wire.Malformed:
             self.count.event("dns_malformed")
-            return answers.bare(packet, wire.FORMERR)
+            return answers.bare(packet, wire.FORMERR), None
         if known is None or profile is None:
             self.count.event("dns_refused_client")
-            reply = answers.error(query, wire.REFUSED, answers.EDE_PROHIBITED)
-        else:
-            reply = await self._resolve(query, known, profile, policy)
-        return answers.fitted(query, reply, tcp=tcp)
+            return answers.fitted(query, answers.error(query, wire.REFUSED, answers.EDE_PROHIBITED), tcp=tcp), None
+        refusal = _refusal(query)
+        if refusal is not None:
+            return refusal, None
+        return self._judged(query, known, profile, policy, reply, tcp=tcp)
 
-    async def _resolve(self, query: Query, client: Client, profile: str, policy: Policy) -> bytes:
-        if query.edns is not None and query.edns.version > 0:
-            return answers.bad_version(query)
-        if query.qclass != wire.IN or query.qtype in _REFUSED_TYPES:
-            return answers.error(query, wire.REFUSED)
-        if query.qtype == wire.OPT:
-            return answers.error(query, wire.FORMERR)
-        rtype = QTYPE[query.qtype]
-
-        def judge(name: str | None) -> Verdict:
-            return Verdict() if name is None else decide(Question(profile, name, rtype), policy, self._now())
-
-        own = verdict = judge(names.judged(query.labels))
-        if query.qtype in (wire.SVCB, wire.HTTPS):
-            verdict = strictest((own, judge(names.served(query.labels))))
+    def _judged(
+        self, query: Query, client: Client, profile: str, policy: Policy, reply: Reply, *, tcp: bool
+    ) -> Said | None:
+        name, qtype = names.judged_as(query.name), query.qtype
+        own = verdict = self._judge(profile, policy, qtype, name)
+        if qtype in (wire.SVCB, wire.HTTPS):
+            verdict = strictest((own, self._judge(profile, policy, qtype, names.served(query.labels))))
+        asked = _Asked(query, name, client, profile, policy, verdict, tcp, reply)
         if verdict.blocked:
-            return self._block(query, verdict, asked=own.blocked)
+            return self._block(asked, verdict, own=own.blocked)
         if not query.flags & wire.RD:  # what others asked before, and we remember, is no one's business
-            return answers.error(query, wire.REFUSED, answers.EDE_NOT_AUTHORITATIVE)
-        return await self._relay(query, client, verdict, judge)
-
-    async def _relay(self, query: Query, client: Client, verdict: Verdict, judge: Callable[[str], Verdict]) -> bytes:
+            return answers.error(query, wire.REFUSED, answers.EDE_NOT_AUTHORITATIVE), None
+        found = self._forward.known(query)
+        if found is not None:
+            self.count.event("dns_cache_hit")
+            return self._say(asked, found.answer, found)
         try:
-            answer, age = self._known(query) or (await self._forward.fetch(query, client.sharer), 0)
+            self._forward.fetch(query, asked.client.sharer, partial(self._arrived, asked))
         except Overloaded:
             self.count.event("dns_overload")
-            return answers.error(query, wire.SERVFAIL)
-        if answer.ede is not None:
-            self.count.event("dns_upstream_error")
-            return answers.error(query, answer.rcode, answer.ede)
-        whole = strictest((verdict, *map(judge, answer.chain)))
-        if whole.blocked:
-            return self._block(query, whole, asked=False)
-        self.count.verdict("dns", whole)
-        return answers.relayed(query, answer, age, self._longest(whole))
+            return answers.error(query, wire.SERVFAIL), None
+        return None
 
-    def _known(self, query: Query) -> tuple[Answer, int] | None:
-        known = self._forward.known(query)
-        if known is not None:
-            self.count.event("dns_cache_hit")
-        return known
+    def _arrived(self, asked: _Asked, answer: Answer) -> None:
+        try:
+            said = self._say(asked, answer, None)
+        except Exception as exc:  # noqa: BLE001 - as in `answer`
+            said = answers.error(asked.query, self._failed(exc)), None
+        asked.reply(*said)
+
+    def _say(self, asked: _Asked, answer: Answer, known: Known | None) -> Said:
+        """Return the reply that an upstream's answer makes, once every name is judged that it leads to."""
+        query = asked.query
+        if answer.failed and answer.ede is not None:
+            self.count.event("dns_upstream_error")
+            return answers.error(query, answer.rcode, answer.ede), None
+        whole = asked.verdict
+        if answer.chain:
+            profile, policy = asked.profile, asked.policy
+            further = (self._judge(profile, policy, query.qtype, name) for name in answer.chain)
+            whole = strictest((whole, *further))
+        if whole.blocked:
+            return self._block(asked, whole, own=False)
+        cell = self._count(whole)
+        if whole.inspect and query.qtype in _SERVICES and self._settings.https_records != "pass":
+            how = svcb.stripped if self._settings.https_records == "strip" else svcb.withheld
+            try:
+                answer = how(answer, query)
+            except wire.Malformed:
+                return answers.error(query, wire.SERVFAIL, answers.EDE_NO_AUTHORITY), None
+        reply = answers.relayed(query, answer, known.age if known is not None else 0, self._longest(whole))
+        fitting = answers.fitted(query, reply, tcp=asked.tcp)
+        if known is None or asked.tcp:
+            return fitting, None
+        ttl_at = answer.ttl_at if fitting is reply else ()
+        return fitting, self._template(fitting, asked, whole, cell, known, ttl_at)
+
+    def _template(
+        self, reply: bytes, asked: _Asked, verdict: Verdict, cell: int, known: Known | None, ttl_at: tuple[int, ...]
+    ) -> Template:
+        """Return from what a reply may be given again, where it may be."""
+        now, until = self.clock(), inf
+        if known is not None:  # the last tenth of its time is not remembered, so that it is noticed and asked anew
+            until = due_at(known.answer, known.born) if self._settings.prefetch else known.born + known.answer.lifetime
+        if verdict.valid_until is not None:  # that is a moment of another clock, which may be set
+            left = (verdict.valid_until - self._now()).total_seconds()
+            until = min(until, now + (left % 1 if left > 1 else left))  # TTLs end there, and sink as it comes nearer
+            if known is not None:
+                until = min(until, known.born + known.age + 1)
+        rest = wire.HEADER.size + len(asked.query.question)
+        if known is None:
+            return Template(reply[2:12], reply[rest:], cell=cell, until=until)
+        return Template(
+            reply[2:12], reply[rest:], cell=~cell, until=until, ttl_at=ttl_at, born=known.born, age=known.age
+        )  # fmt: skip
+
+    def _judge(self, profile: str, policy: Policy, qtype: int, name: str | None) -> Verdict:
+        if name is None:
+            return _NOTHING
+        if (known := shared(profile, name, policy)) is not None:  # as of names nobody asked for before, nearly always
+            return known
+        return decide(Question(profile, name, _type_name(qtype)), policy, self._now())
 
     def _longest(self, verdict: Verdict) -> int:
         """Return for how many seconds a client may keep what `verdict` let pass: until that could change."""
@@ -154,9 +247,46 @@ class Resolver:
             return LONGEST_TTL
         return max(1, int((verdict.valid_until - self._now()).total_seconds()))
 
-    def _block(self, query: Query, verdict: Verdict, *, asked: bool) -> bytes:
-        self.count.verdict("dns", verdict)
-        return answers.blocked(query, verdict, self._settings.block_ttl, self._notice, asked=asked)
+    def _block(self, asked: _Asked, verdict: Verdict, *, own: bool) -> Said:
+        """Return the answer to what is blocked; `own` tells that it is the name that was asked for."""
+        cell = self._count(verdict)
+        reply = answers.blocked(asked.query, verdict, self._settings.block_ttl, self._notice, asked=own)
+        fitting = answers.fitted(asked.query, reply, tcp=asked.tcp)
+        if not own or asked.tcp:  # where an answer led to a blocked name, another may come to lead elsewhere
+            return fitting, None
+        template = self._template(fitting, asked, verdict, cell, None, ())
+        if template.until == inf and template.size <= usual.SMALLEST - _LONGEST_QUESTION:
+            template.kin = _kin(asked)
+        return fitting, template
+
+    def _count(self, verdict: Verdict) -> int:
+        cell = self.count.cell("dns", verdict)
+        self.count.add(cell, 1)
+        return cell
+
+
+def _refusal(query: Query) -> bytes | None:
+    """Return the reply to what no client may ask, or None."""
+    if query.edns is not None and query.edns.version:
+        return answers.bad_version(query)
+    if query.qclass != wire.IN or query.qtype in _REFUSED_TYPES:
+        return answers.error(query, wire.REFUSED)
+    return answers.error(query, wire.FORMERR) if query.qtype == wire.OPT else None
+
+
+def _kin(asked: _Asked) -> Kin | None:
+    """Return the names that are blocked as the one asked for is, for the sake of what is above them all."""
+    name = asked.name or ""
+    findings = asked.policy.bundle.host(name)
+    kept = findings.verdicts.get(asked.profile)
+    spelled = wire_name(name.encode().split(b".")) == asked.query.name.lower()
+    shared = kept is not None and kept[1] is asked.verdict
+    return Kin(name.partition(".")[2], findings) if spelled and shared else None
+
+
+@lru_cache(maxsize=1024)
+def _type_name(qtype: int) -> str:
+    return str(QTYPE[qtype])
 
 
 def _met(client: Client | None, meet: Callable[[str], None]) -> Client | None:
@@ -164,16 +294,3 @@ def _met(client: Client | None, meet: Callable[[str], None]) -> Client | None:
     if client is not None:
         meet(client.address)
     return client
-
-
-def _upstreams(settings: Dns) -> Upstreams:
-    addresses = [split_address(item) for item in settings.upstreams]
-    if not addresses:
-        try:
-            text = Path("/etc/resolv.conf").read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            text = ""
-        addresses = nameservers(text, settings.listen)
-    if not addresses:
-        log.error("no DNS upstream is configured or known to this system: only what is blocked will be answered")
-    return Upstreams(addresses, settings.timeout.total_seconds())

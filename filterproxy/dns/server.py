@@ -1,88 +1,69 @@
-"""Sockets of clients: UDP datagrams, and TCP connections, which `streams` serves.
+"""Sockets of clients: UDP datagrams, of which `udp` takes care, and TCP connections, which `streams` serves.
 
 The sockets are handed in, bound and listening, and are never closed here: the supervisor keeps them, so that what waits
-in them when a worker stops is read by the next. UDP on a wildcard address answers from the address that the system
-chooses, which is the wrong one on a machine with several; until then list each address.
+in them when a worker stops is read by the next.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from .streams import STRANGERS, Answers, Connection, Seats, Stream
+from .streams import STRANGERS, Connection, Seats, Stream
+from .udp import Door, Front
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Coroutine, Sequence
 
-    from filterproxy.settings.tables import Dns
+    from filterproxy.settings.dns import Dns
 
-READ_AT_ONCE = 64
-"""Datagrams read before other work gets its turn."""
-MAX_DATAGRAM = 4096
-"""Bytes of a question that are read; a longer one is cut and answered FORMERR."""
+    from .resolver import Resolver
 
 
 class Serving:
     """What is being served, until it is closed."""
 
-    def __init__(self, resolver: Answers, settings: Dns) -> None:
+    def __init__(self, resolver: Resolver, settings: Dns) -> None:
         self._resolver, self._settings = resolver, settings
-        self._udp: list[socket.socket] = []
+        # Twice as many may wait as may be asked of upstreams, so that what is too much gets its SERVFAIL.
+        self._front = Front(resolver, 2 * settings.cache_entries, 2 * settings.max_inflight)
+        self._udp: dict[int, Door] = {}
         self._tcp: list[asyncio.Task[None]] = []
-        self._datagrams: set[asyncio.Task[None]] = set()
         self._streams: set[asyncio.Task[None]] = set()
         self._seats = Seats(settings.tcp_connections)
-        self._most = 2 * settings.max_inflight  # more than may wait for upstreams, so that these get their SERVFAIL
         self._closing = asyncio.Event()
 
     def add_udp(self, sock: socket.socket) -> None:
-        sock.setblocking(False)
-        self._udp.append(sock)
-        asyncio.get_running_loop().add_reader(sock.fileno(), self._readable, sock)
+        """Take questions from `sock`, which is bound."""
+        door = self._udp[sock.fileno()] = Door(sock, self._front)
+        door.open()
+
+    def remove_udp(self, sock: socket.socket) -> None:
+        """Take no more questions from `sock`. Those already taken are answered, so it must stay open for a while."""
+        self._udp.pop(sock.fileno()).close()
 
     def add_tcp(self, sock: socket.socket) -> None:
+        """Take connections from `sock`, which is listening."""
         sock.setblocking(False)
         self._tcp.append(asyncio.get_running_loop().create_task(self._accept(sock)))
 
     async def close(self, drain_seconds: float) -> None:
         """Take no more questions, and give those already taken `drain_seconds` to be answered."""
         self._closing.set()
-        loop = asyncio.get_running_loop()
-        for sock in self._udp:
-            loop.remove_reader(sock.fileno())
+        for door in self._udp.values():
+            door.close()
         for task in self._tcp:
             task.cancel()
         await asyncio.gather(*self._tcp, return_exceptions=True)
-        if tasks := self._datagrams | self._streams:
-            _, late = await asyncio.wait(tasks, timeout=drain_seconds)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
-
-    # UDP
-
-    def _readable(self, sock: socket.socket) -> None:
-        for _number in range(READ_AT_ONCE):
-            try:
-                packet, address = sock.recvfrom(MAX_DATAGRAM)
-            except (BlockingIOError, InterruptedError):
-                return  # read by another worker, or all read
-            except OSError:
-                continue  # an ICMP error about an earlier reply: nothing that concerns this socket
-            if len(self._datagrams) >= self._most:
-                self._resolver.count.event("dns_overload")  # silence: the client asks again
-                continue
-            _start(self._datagram(sock, packet, address), self._datagrams)
-
-    async def _datagram(self, sock: socket.socket, packet: bytes, address: tuple[Any, ...]) -> None:
-        reply = await self._resolver.answer(packet, address[0])
-        if reply is not None:
-            with contextlib.suppress(OSError):  # a full buffer or a client that has gone: UDP promises nothing
-                sock.sendto(reply, address)
+        drained = _start(self._front.drained(), self._streams)
+        _, late = await asyncio.wait(self._streams | {drained}, timeout=drain_seconds)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+        self._resolver.close()
+        await asyncio.sleep(0)  # what that answered leaves before the sockets may be closed
 
     # TCP
 
@@ -124,7 +105,7 @@ def _start(work: Coroutine[Any, Any, None], tasks: set[asyncio.Task[None]]) -> a
 
 
 async def serve(
-    resolver: Answers,
+    resolver: Resolver,
     udp_sockets: Sequence[socket.socket],
     tcp_sockets: Sequence[socket.socket],
     settings: Dns,

@@ -16,6 +16,7 @@ from .clients import share
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .asking import Reply
     from .resolver import Count
 
 OUTSTANDING = 32
@@ -40,7 +41,7 @@ class Answers(Protocol):
     def count(self) -> Count: ...
 
     def sharer(self, client: str) -> str | None: ...
-    async def answer(self, packet: bytes, client: str, tcp: bool = False) -> bytes | None: ...  # noqa: FBT001, FBT002
+    def answer(self, packet: bytes, client: str, reply: Reply, *, tcp: bool = False) -> None: ...
 
 
 class Seats:
@@ -144,13 +145,24 @@ class Stream:
         await self._flush()
         if self._writer.is_closing():
             return
-        reply = await self._resolver.answer(packet, self._client, tcp=True)
+        reply = await self._reply(packet)
         if reply is None or self._writer.is_closing():
             return
         self._writer.write(len(reply).to_bytes(2) + reply)
         if self._writer.transport.get_write_buffer_size() > MAX_UNREAD:
             self._writer.transport.abort()
         await self._flush()
+
+    def _reply(self, packet: bytes) -> asyncio.Future[bytes | None]:
+        """Return the reply to `packet`, when it comes."""
+        future: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
+
+        def told(reply: bytes | None, _: object) -> None:
+            if not future.done():  # else the connection has ended
+                future.set_result(reply)
+
+        self._resolver.answer(packet, self._client, told, tcp=True)
+        return future
 
     async def _flush(self) -> None:
         """Wait until the client has read nearly all it was sent; one that asks and does not read is left."""

@@ -18,8 +18,10 @@ from filterproxy.settings import Settings
 
 EVENTS = (
     "dns_queries", "dns_malformed", "dns_refused_client", "dns_cache_hit", "dns_upstream_error", "dns_overload",
-    "dns_tcp_connections", "dns_internal_error", "http_requests", "http_connects", "http_malformed",
-    "http_refused_client", "http_hook_error", "http_upstream_error", "notices", "tokens_failed",
+    "dns_tcp_connections", "dns_internal_error", "dns_memo", "dns_unsent", "dns_stale", "dns_prefetch",
+    "dns_rebinding", "dns_upstream_tcp", "dns_upstream_hedged", "dns_upstream_spoofed", "http_requests",
+    "http_connects", "http_malformed", "http_refused_client", "http_hook_error", "http_upstream_error", "notices",
+    "tokens_failed",
 )  # fmt: skip
 FRONTENDS = ("dns", "http")
 OUTCOMES = ("block", "flag", "warn", "inspect", "rewrite", "allow", "spared")
@@ -60,21 +62,32 @@ class Counters:
     def __init__(self, layout: Layout, fd: int) -> None:
         """Map the memory `fd`, which may be closed afterwards."""
         self._layout = layout
-        self._cells = memoryview(mmap.mmap(fd, layout.size)).cast("Q")
+        self._cells = memoryview(mmap.mmap(fd, layout.size, trackfd=False)).cast("Q")
         self._events = {name: index for index, name in enumerate(EVENTS)}
         self._rows = {row: index for index, row in enumerate(layout.rows, len(EVENTS))}
+        self._allowed = {frontend: self._rows[NO_LIST, frontend, "allow"] for frontend in FRONTENDS}
 
-    def event(self, name: str) -> None:
-        """Count one of EVENTS. Unknown names raise KeyError: they are fixed."""
-        self._cells[self._events[name]] += 1
+    def event(self, name: str, number: int = 1) -> None:
+        """Count one of EVENTS, once or `number` times. Unknown names raise KeyError: they are fixed."""
+        self._cells[self._events[name]] += number
 
     def verdict(self, frontend: str, verdict: Verdict) -> None:
         """Count `verdict` under the list that answers for it."""
+        self._cells[self.cell(frontend, verdict)] += 1
+
+    def add(self, cell: int, number: int) -> None:
+        """Count `number` more verdicts of the sort that `cell` named."""
+        self._cells[cell] += number
+
+    def cell(self, frontend: str, verdict: Verdict) -> int:
+        """Return the cell that counts such verdicts."""
+        if verdict.match is None and verdict.unavailable is None and not verdict.inspect:  # nearly all
+            return self._allowed[frontend]
         listing = verdict.listing
         outcome = "spared" if verdict.spared_by is not None and not verdict.blocked else verdict.action.value
         index = self._rows.get((listing.id if listing is not None else NO_LIST, frontend, outcome))
         # A list that came with a newer configuration than this layout is still counted, under no name.
-        self._cells[self._rows[NO_LIST, frontend, outcome] if index is None else index] += 1
+        return self._rows[NO_LIST, frontend, outcome] if index is None else index
 
     def read(self) -> Counts:
         """Return what was counted so far."""

@@ -49,7 +49,8 @@ def _bounded(value: timedelta) -> timedelta:
     return value
 
 
-def _address(value: str) -> str:
+def socket_address(value: str) -> str:
+    """Return ADDRESS:PORT as it is. Raises ValueError."""
     host, _, port = value.rpartition(":")
     try:
         ipaddress.ip_address(host.strip("[]"))
@@ -132,7 +133,7 @@ def is_loopback(host: str) -> bool:
 Duration = Annotated[timedelta, BeforeValidator(_duration), AfterValidator(_bounded)]
 """A length of time: a number of seconds, or text such as 30s, 15m, 12h, 7d, 2w."""
 
-SocketAddress = Annotated[str, AfterValidator(_address)]
+SocketAddress = Annotated[str, AfterValidator(socket_address)]
 """ADDRESS:PORT; an IPv6 address stands in brackets."""
 
 Network = Annotated[str, AfterValidator(_network)]

@@ -91,6 +91,9 @@ _PROFILES: Sequence[Mapping[str, object]] = (
     },
 )
 
+_SAID_OF = {"socket_address": "address", "_network": "network", "_upstream": "upstream", "_zone": "name"}
+"""What a validator lets pass, in a word."""
+
 
 @dataclass(frozen=True, slots=True)
 class Key:
@@ -227,7 +230,7 @@ def _named(annotation: object) -> str:
 
 def _by_validator(metadata: Sequence[object]) -> str:
     names = {getattr(getattr(item, "func", None), "__name__", "") for item in metadata}
-    return "address" if "_address" in names else "network" if "_network" in names else ""
+    return next((said for name, said in _SAID_OF.items() if name in names), "")
 
 
 def _toml(value: object) -> str:

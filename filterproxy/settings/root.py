@@ -12,11 +12,11 @@ from pydantic import Field, model_validator
 from filterproxy.core.model import Listing
 
 from .base import Table, split_address
+from .dns import Dns
 from .lists import List
 from .tables import (
     Alerts,
     Console,
-    Dns,
     Gateway,
     Inspection,
     Keys,

@@ -87,40 +87,6 @@ class Keys(Table):
     """The key folder (0700). Unset: `keys` below the state folder."""
 
 
-class Dns(Table):
-    """The DNS filter."""
-
-    enabled: bool = True
-    """Whether DNS is served at all."""
-    listen: tuple[SocketAddress, ...] = ("127.0.0.1:5354",)
-    """Where questions are taken, over UDP and TCP."""
-    upstreams: tuple[SocketAddress, ...] = ()
-    """The resolvers that answer what is not blocked, in order of preference. Empty: those of /etc/resolv.conf."""
-    clients: Served = PRIVATE
-    """Who is served; never the whole Internet. Others get REFUSED with EDE 18."""
-    notice_addresses: tuple[str, ...] = ("127.0.0.1",)
-    """The addresses that lists with `dns = "notice"` answer with: where the portal listens on port 80."""
-    block_ttl: int = Field(default=60, ge=30, le=60)
-    """Seconds that a blocked answer may be kept."""
-    cache_entries: int = Field(default=100_000, ge=0, le=10_000_000)
-    """How many upstream answers are remembered."""
-    timeout: Duration = timedelta(seconds=2)
-    """How long one upstream may take; it is asked again after a third of that, then the next."""
-    max_inflight: int = Field(default=2000, ge=1, le=100_000)
-    """Questions that may wait for upstreams at once, an eighth of them of one client; more are answered SERVFAIL."""
-    tcp_connections: int = Field(default=200, ge=1, le=100_000)
-    """TCP connections at once, an eighth of them of one client; for more, the one silent longest is closed."""
-    tcp_idle: Duration = timedelta(seconds=10)
-    """How long a TCP connection may be silent (RFC 7766)."""
-
-    @field_validator("notice_addresses")
-    @classmethod
-    def _plain(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        import ipaddress
-
-        return tuple(str(ipaddress.ip_address(item)) for item in value)
-
-
 class Gateway(Table):
     """The HTTP proxy."""
 

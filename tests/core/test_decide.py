@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filterproxy.core.decide import decide, strictest
+from filterproxy.core.decide import decide, shared, strictest
 from filterproxy.core.expressions import expressions
 from filterproxy.core.model import Action, Body, Connection, Entry, Kind, Question, Request, Scope, Verdict
 from tests.policies import NOW, build, override, table
@@ -541,3 +541,54 @@ def test_a_detected_list_that_never_loaded_fails_closed_for_names():
     """While nobody knows what it would have said, everything it might judge is refused."""
     policy = build({table("any", None, on_failure="closed"): None})
     assert asked(policy, "a.example").unavailable is not None
+
+
+NAMES = st.lists(st.sampled_from(["a", "b", "c"]), min_size=1, max_size=4).map(lambda labels: ".".join([*labels, "t"]))
+SCOPES = st.sampled_from([Scope.EXACT, Scope.BELOW, Scope.TREE])
+
+
+@st.composite
+def said(draw):
+    """Draw an entry about a name, perhaps an exception, of limited validity or not for what is below another name."""
+    return Entry(
+        Kind.DOMAIN,
+        draw(NAMES),
+        draw(SCOPES),
+        action=draw(st.sampled_from([Action.BLOCK, Action.BLOCK, Action.ALLOW])),
+        not_before=draw(st.sampled_from([None, None, NOW + timedelta(minutes=1)])),
+        not_after=draw(st.sampled_from([None, None, NOW + timedelta(minutes=2)])),
+        excludes=draw(st.sampled_from([(), (), ("a.a.t",), ("b.t",)])),
+        important=draw(st.booleans()),
+    )
+
+
+@given(
+    st.lists(said(), max_size=8),
+    st.lists(said(), max_size=4),
+    st.lists(NAMES, max_size=3),
+    st.lists(st.tuples(NAMES, st.integers(0, 3), st.sampled_from(["kids", "adults"])), max_size=12),
+)
+def test_what_names_share_is_what_each_would_get(flat, plain, pages, asked):
+    """A verdict that is kept for all names below another is, at every moment and in every profile, each one's own."""
+    adblock = table("ads", "adblock")
+    extra = {"ads": flat, "domains": plain}
+    lists = {adblock: (), DOMAINS: (), table("urls", "urls", https="inspect"): [f"{name}/x" for name in pages]}
+    profiles = [{"id": "kids", "networks": ["10.0.0.0/8"]}]
+    profiles += [{"id": "adults", "networks": ["0.0.0.0/0"], "lists": ["domains"], "allow": ["*.b.t"]}]
+    warm = build(lists, profiles, extra=extra)
+    for name, minutes, profile in asked:
+        subject, now = Question(profile, name), NOW + timedelta(minutes=minutes)
+        alone = decide(subject, build(lists, profiles, extra=extra), now)
+        assert decide(subject, warm, now) == alone
+        kept = shared(profile, name, warm)
+        assert kept is None or kept == alone
+
+
+def test_names_below_a_listed_one_share_one_verdict():
+    """So a flood of invented names costs one decision; a name that a list says more of is decided by itself."""
+    policy = build({DOMAINS: ["listed.example", "own.listed.example"]})
+    first = decide(Question("default", "one.listed.example"), policy, NOW)
+    assert shared("default", "two.listed.example", policy) is first
+    assert shared("default", "own.listed.example", policy) is None
+    assert shared("default", "one.own.listed.example", policy) is None
+    assert shared("nobody", "two.listed.example", policy) is None

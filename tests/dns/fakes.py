@@ -15,9 +15,15 @@ from dnslib import EDNS0, QTYPE, RCODE, RR, DNSQuestion, DNSRecord, EDNSOption
 from filterproxy.core.bundle import Bundle
 from filterproxy.core.model import DnsAnswer, Entry, Kind, Listing, Scope, Verdict
 from filterproxy.core.policy import Policy, Profile
+from filterproxy.dns import wire
+from filterproxy.dns.asking import Asks, Then
+from filterproxy.dns.cache import Answer
+from filterproxy.dns.forward import Forwarder
+from filterproxy.dns.memo import Template
 from filterproxy.dns.resolver import Resolver
 from filterproxy.lists.compile import compile_segment
-from filterproxy.settings.tables import Dns
+from filterproxy.runtime.counters import EVENTS
+from filterproxy.settings.dns import Dns
 
 KEY = bytes(range(32))
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -58,13 +64,22 @@ class Counts:
     def __init__(self) -> None:
         self.events: Counter[str] = Counter()
         self.verdicts: list[Verdict] = []
+        self._cells: list[Verdict] = []
 
-    def verdict(self, frontend: str, verdict: Verdict) -> None:
+    def cell(self, frontend: str, verdict: Verdict) -> int:
         assert frontend == "dns"
-        self.verdicts.append(verdict)
+        if verdict not in self._cells:
+            self._cells.append(verdict)
+        return self._cells.index(verdict)
 
-    def event(self, name: str) -> None:
-        self.events[name] += 1
+    def add(self, cell: int, number: int) -> None:
+        assert cell >= 0
+        assert number > 0
+        self.verdicts += [self._cells[cell]] * number
+
+    def event(self, name: str, number: int = 1) -> None:
+        assert name in EVENTS
+        self.events[name] += number
 
 
 class Clock:
@@ -75,6 +90,36 @@ class Clock:
 
     def __call__(self) -> float:
         return self.seconds
+
+
+async def answered(resolver: Resolver, packet: bytes, client: str = CLIENT, *, tcp: bool = False) -> bytes | None:
+    """Return the reply to `packet` when it comes, asserting that there is but one."""
+    came: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
+
+    def take(reply: bytes | None, template: Template | None) -> None:
+        came.set_result(reply)  # a second one raises
+
+    resolver.answer(packet, client, take, tcp=tcp)
+    return await came
+
+
+async def fetched(forwarder: Forwarder, query: wire.Query, sharer: str) -> Answer:
+    """Return what `forwarder` answers when it does, asserting that it says so once."""
+    came: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+    forwarder.fetch(query, sharer, came.set_result)
+    return await came
+
+
+class Below:
+    """What a resolver asks, in place of rooms and upstreams: says `answer` at once, or what it makes of a query."""
+
+    def __init__(self, answer: Answer | Callable[[wire.Query], Answer]) -> None:
+        self.answer = answer
+        self.asked: list[wire.Query] = []
+
+    def ask(self, query: wire.Query, then: Then) -> None:
+        self.asked.append(query)
+        then(self.answer if isinstance(self.answer, Answer) else self.answer(query))
 
 
 @dataclass
@@ -88,16 +133,16 @@ class Bench:
     now: datetime = NOW
 
     async def ask(self, query: DNSRecord, client: str = CLIENT, *, tcp: bool = False) -> DNSRecord:
-        reply = await self.resolver.answer(bytes(query.pack()), client, tcp)
+        reply = await answered(self.resolver, bytes(query.pack()), client, tcp=tcp)
         assert reply is not None
         return DNSRecord.parse(reply)
 
 
-def bench(*upstreams: str, policy: Policy = DEFAULT, **settings: Any) -> Bench:
-    """Return a resolver over `policy` that asks `upstreams`; `settings` are those of the [dns] table."""
+def bench(*upstreams: str, policy: Policy = DEFAULT, rest: Asks | None = None, **settings: Any) -> Bench:
+    """Return a resolver over `policy` that asks `upstreams` or `rest`; `settings` are those of the [dns] table."""
     counts, clock, policies = Counts(), Clock(), [policy]
     table = Dns(upstreams=upstreams or ("127.0.0.1:9",), **{"timeout": timedelta(seconds=0.3), **settings})
-    resolver = Resolver(table, lambda: policies[0], counts, lambda: here.now, clock=clock)
+    resolver = Resolver(table, lambda: policies[0], counts, lambda: here.now, rest=rest, clock=clock)
     here = Bench(resolver, counts, clock, policies)
     return here
 
@@ -204,15 +249,15 @@ class Upstream:
 
     async def _stream(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            packet = await reader.readexactly(int.from_bytes(await reader.readexactly(2)))
-            self.tcp_seen += 1
-            asked = DNSRecord.parse(packet)
-            reply = self.honest(asked)
-            lame = self.lame_tcp(asked, reply) if self.lame_tcp else None
-            for message in [reply] if lame is None else lame:
-                writer.write(len(message).to_bytes(2) + message)
-                await writer.drain()
-            await reader.read()
+            while True:
+                packet = await reader.readexactly(int.from_bytes(await reader.readexactly(2)))
+                self.tcp_seen += 1
+                asked = DNSRecord.parse(packet)
+                reply = self.honest(asked)
+                lame = self.lame_tcp(asked, reply) if self.lame_tcp else None
+                for message in [reply] if lame is None else lame:
+                    writer.write(len(message).to_bytes(2) + message)
+                    await writer.drain()
         except (OSError, EOFError):
             pass
         finally:

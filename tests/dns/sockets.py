@@ -9,8 +9,9 @@ from collections.abc import AsyncIterator
 
 from dnslib import DNSRecord
 
+from filterproxy.dns.asking import Reply
 from filterproxy.dns.server import Serving, serve
-from filterproxy.settings.tables import Dns
+from filterproxy.settings.dns import Dns
 from tests.dns.fakes import Counts, query
 
 STRANGERS = "127.0.9."
@@ -80,26 +81,45 @@ class Stream:
 
 
 class Echo:
-    """Answers with the packet itself, `big` with 60,000 bytes, `slow` a moment later. Serves all but STRANGERS."""
+    """Answers with the packet itself, `big` with 60,000 bytes, `slow` a moment later, `never` not. Serves all but
+    STRANGERS."""
 
     def __init__(self) -> None:
         self.count = Counts()
         self.clients: list[tuple[str, bool]] = []
         self.busy = self.most = 0
+        self.closed = False
 
     def sharer(self, client: str) -> str | None:
         return None if client.startswith(STRANGERS) else client
 
-    async def answer(self, packet: bytes, client: str, tcp: bool = False) -> bytes | None:
+    def policy(self) -> None:
+        return None
+
+    def clock(self) -> float:
+        return 0.0
+
+    def profile(self, client: str) -> str | None:
+        return "default"
+
+    def close(self) -> None:
+        self.closed = True
+
+    def answer(self, packet: bytes, client: str, reply: Reply, *, tcp: bool = False) -> None:
         self.clients.append((client, tcp))
         self.busy += 1
         self.most = max(self.most, self.busy)
+        said = bytes(60_000) if b"big" in packet else None if b"silent" in packet else packet
+        if b"never" in packet:
+            return
         if b"slow" in packet:
-            await asyncio.sleep(0.2)
+            asyncio.get_running_loop().call_later(0.2, self._say, reply, said)
+        else:
+            self._say(reply, said)
+
+    def _say(self, reply: Reply, said: bytes | None) -> None:
         self.busy -= 1
-        if b"big" in packet:
-            return bytes(60_000)
-        return None if b"silent" in packet else packet
+        reply(said, None)
 
 
 def named(name: str, ident: int = 1) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
 
 import pytest
 from dnslib import RCODE, DNSLabel, DNSRecord
@@ -13,7 +12,7 @@ from hypothesis import strategies as st
 from filterproxy.core.model import Action, DnsAnswer, Kind, Listing, Match, Scope, Verdict
 from filterproxy.dns import answers, wire
 from filterproxy.dns.cache import failure
-from tests.dns.fakes import CLIENT, bench, ede, opt, query
+from tests.dns.fakes import Below, answered, bench, ede, opt, query
 
 ASCII_LABELS = st.lists(
     st.binary(min_size=1, max_size=62).map(lambda item: bytes(byte & 127 for byte in item)), max_size=4
@@ -105,7 +104,7 @@ def _cases() -> dict[str, bytes]:
 async def test_a_malformed_question_is_answered_formerr(packet):
     """FORMERR with the id, and nothing of the question."""
     here = bench()
-    reply = await here.resolver.answer(packet, CLIENT)
+    reply = await answered(here.resolver, packet)
     assert reply == packet[:2] + b"\x81\x81" + bytes(8)
     assert here.counts.events["dns_malformed"] == 1
 
@@ -113,7 +112,7 @@ async def test_a_malformed_question_is_answered_formerr(packet):
 @pytest.mark.parametrize("packet", [b"", b"\0" * 11, bytes(query("blocked.example").reply().pack())])
 async def test_what_is_no_query_is_met_with_silence(packet):
     """A fragment of a header, or a reply, which answered would bounce for ever."""
-    assert await bench().resolver.answer(packet, CLIENT) is None
+    assert await answered(bench().resolver, packet) is None
 
 
 @given(st.binary(max_size=600), st.booleans())
@@ -133,13 +132,8 @@ def test_any_damage_to_a_question_is_answered_or_dropped(data):
 
 
 def _answered(packet: bytes, tcp: bool) -> None:
-    class Silent:
-        async def ask(self, _asked):
-            return failure(RCODE.SERVFAIL)
-
-    here = bench(timeout=timedelta(seconds=1))
-    here.resolver._forward._upstreams = Silent()
-    reply = asyncio.run(here.resolver.answer(packet, CLIENT, tcp))
+    here = bench(rest=Below(failure(RCODE.SERVFAIL)))
+    reply = asyncio.run(answered(here.resolver, packet, tcp=tcp))
     assert here.counts.events["dns_internal_error"] == 0
     if len(packet) < 12 or packet[2] & 0x80:
         assert reply is None

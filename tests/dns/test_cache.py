@@ -10,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from filterproxy.dns import wire
-from filterproxy.dns.cache import BYTES_PER_ENTRY, Answer, AnswerCache, read_answer
+from filterproxy.dns.cache import (
+    BYTES_PER_ENTRY,
+    FAILURE_TTL,
+    STALE_TTL,
+    Answer,
+    AnswerCache,
+    Known,
+    failure,
+    read_answer,
+)
 from tests.dns.fakes import query
 
 SOA = "example 3600 IN SOA ns.example. admin.example. 1 2 3 4 {}"
@@ -111,7 +120,7 @@ def test_an_answer_is_forgotten_when_its_time_is_over():
     """Its age is told in whole seconds until then."""
     cache, answer = AnswerCache(5), an_answer()
     cache.put(b"a", answer, 100.0)
-    assert cache.get(b"a", 159.5) == (answer, 59)
+    assert cache.get(b"a", 159.5) == Known(answer, 59, 100.0, due=False)
     assert cache.get(b"a", 160.0) is None
     assert len(cache) == 0
     cache.put(b"a", an_answer(lifetime=0), 100.0)
@@ -139,3 +148,87 @@ def test_long_answers_do_not_fill_the_memory():
     nothing = AnswerCache(0)
     nothing.put(b"a", an_answer(), 0.0)
     assert len(nothing) == 0
+
+
+def test_names_of_long_chains_count_as_bytes_too():
+    """A short body may lead to many long names by pointers; what is kept of it is what is bounded."""
+    cache = AnswerCache(4)
+    for key in (b"a", b"b", b"c"):
+        cache.put(key, Answer(0, b"", 1, 0, (), ("x" * BYTES_PER_ENTRY,) * 2, 60), 0.0)
+    assert [cache.get(key, 1.0) is not None for key in (b"a", b"b", b"c")] == [False, True, True]
+
+
+@pytest.mark.parametrize(("rcode", "code"), [(0, 3), (3, 19)])
+def test_an_answer_whose_time_is_over_is_kept_for_when_nobody_can_be_asked(rcode, code):
+    """It says that it is stale (RFC 8914), may be kept for 30 seconds, and is never called authenticated."""
+    packet = said("a.example 60 IN A 192.0.2.1", SOA.format(60), rcode=rcode)
+    cache, answer = AnswerCache(5, stale=100), read_answer(packet, ad=True)
+    cache.put(b"a", answer, 0.0)
+    assert cache.get(b"a", 60.0) is None
+    for now in (60.0, 159.9):
+        found = cache.stale(b"a", now)
+        assert found is not None
+        stale, rests = found
+        reply = DNSRecord.parse(packet[: len(packet) - len(answer.body)] + stale.body)
+        assert [record.ttl for record in (*reply.rr, *reply.auth)] == [STALE_TTL] * 2
+        assert (stale.ede, stale.ad, stale.lifetime, stale.rcode, rests) == (code, False, 0, rcode, False)
+    assert cache.stale(b"a", 160.0) is None
+    assert cache.get(b"a", 160.0) is None
+    assert len(cache) == 0
+
+
+def test_a_failure_takes_the_place_of_no_answer():
+    """Not of a stale one, and not of one that still holds; whoever asks next finds that asking rests for 30 seconds."""
+    cache, answer = AnswerCache(5, stale=100), an_answer()
+    cache.put(b"a", answer, 0.0)
+    cache.put(b"a", failure(wire.SERVFAIL), 55.0)
+    assert cache.get(b"a", 55.0) == Known(answer, 55, 0.0, due=False)
+    cache.put(b"a", failure(wire.SERVFAIL), 70.0)
+    for now, rests in ((70.0, True), (99.9, True), (100.0, False)):
+        found = cache.stale(b"a", now)
+        assert found is not None
+        assert found[1] is rests
+    cache.put(b"a", failure(wire.SERVFAIL), 160.0)
+    assert cache.stale(b"a", 160.0) is None
+    assert cache.get(b"a", 160.0 + FAILURE_TTL - 1) is not None
+    assert cache.get(b"a", 160.0 + FAILURE_TTL) is None
+    assert len(cache) == 0
+
+
+def test_only_what_is_asked_for_often_is_due():
+    """From the last tenth of its time on, and not again right after asking for it failed."""
+    cache = AnswerCache(5)
+    cache.put(b"a", an_answer(lifetime=100), 0.0)
+
+    def due(now: float) -> bool:
+        found = cache.get(b"a", now)
+        assert found is not None
+        return found.due
+
+    assert [due(now) for now in (89.0, 89.9, 90.0)] == [False, False, True]
+    cache.put(b"a", failure(wire.SERVFAIL), 90.0)
+    assert not due(91.0)
+    cache.put(b"b", an_answer(lifetime=100), 0.0)
+    found = cache.get(b"b", 95.0)
+    assert found is not None
+    assert not found.due
+
+
+def test_what_is_known_shows_nothing_of_the_answer():
+    """Neither names nor addresses are in what a log could hold."""
+    answer = read_answer(said("a.example 300 IN CNAME secret.example\nsecret.example 60 IN A 192.0.2.1"))
+    text = repr((answer, Known(answer, 1, 2.0, due=False)))
+    assert "secret" not in text
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 3 * BYTES_PER_ENTRY), st.integers(0, 5)), max_size=60))
+def test_the_memory_is_counted_right(puts):
+    """However answers come, go and take each other's place, neither bound is passed and the count stays exact."""
+    cache = AnswerCache(4, stale=2)
+    for now, (key, size, lifetime) in enumerate(puts):
+        name = bytes([key])
+        cache.get(name, float(now))
+        cache.put(name, an_answer(size, lifetime) if key else failure(wire.SERVFAIL), float(now))
+        kept = [entry.answer for entry in cache._kept.values()]
+        assert len(kept) <= 4
+        assert cache._bytes == sum(len(answer.body) for answer in kept) <= 4 * BYTES_PER_ENTRY

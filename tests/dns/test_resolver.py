@@ -12,7 +12,7 @@ from filterproxy.core.model import Entry, Kind, ListFormat, Listing, OnFailure, 
 from filterproxy.core.policy import Profile
 from filterproxy.dns.cache import failure
 from filterproxy.dns.names import MAX_CHAIN
-from tests.dns.fakes import CLIENT, NOW, Upstream, bench, ede, opt, policy_of, query, tree
+from tests.dns.fakes import CLIENT, NOW, Below, Upstream, answered, bench, ede, opt, policy_of, query, tree
 
 A = "{} 300 IN A 192.0.2.80"
 
@@ -207,7 +207,7 @@ async def test_a_stranger_costs_no_more_than_its_question():
     here = bench()
     packet = bytes(query("fine.example").pack())
     for tail in (b"", b"\xff" * 60_000):
-        reply = await here.resolver.answer(packet + tail, "203.0.113.9")
+        reply = await answered(here.resolver, packet + tail, "203.0.113.9")
         assert reply is not None
         assert (reply[3] & 15, ede(DNSRecord.parse(reply))) == (RCODE.REFUSED, 18)
     assert here.counts.events["dns_malformed"] == 0
@@ -253,19 +253,11 @@ async def test_a_name_that_no_list_can_spell_is_judged_by_its_parent(labels, blo
     packet = bytearray(query("x").pack())
     wire = b"".join(bytes([len(label)]) + label for label in labels) + b"\0"
     packet[12:15] = wire
-    sent: list[bytes] = []
-
-    class Raw:
-        async def ask(self, asked):
-            sent.append(asked.name)
-            return failure(RCODE.SERVFAIL)
-
-    here = bench()
-    here.resolver._forward._upstreams = Raw()
-    reply = await here.resolver.answer(bytes(packet), CLIENT)
+    below = Below(failure(RCODE.SERVFAIL))
+    reply = await answered(bench(rest=below).resolver, bytes(packet))
     assert reply is not None
     assert (reply[3] & 15 == RCODE.NXDOMAIN) is blocked
-    assert sent == ([] if blocked else [wire])
+    assert [item.name for item in below.asked] == ([] if blocked else [wire])
     assert reply[12 : 12 + len(wire)] == wire
 
 
@@ -317,8 +309,8 @@ async def test_an_answer_too_long_for_the_client_is_cut_over_udp_alone(edns, lim
     async with Upstream({("big.example", "TXT"): lines}) as upstream:
         here = bench(upstream.address)
         packet = bytes(query("big.example", "TXT", edns=edns).pack())
-        over_udp = await here.resolver.answer(packet, CLIENT)
-        over_tcp = await here.resolver.answer(packet, CLIENT, tcp=True)
+        over_udp = await answered(here.resolver, packet)
+        over_tcp = await answered(here.resolver, packet, tcp=True)
     assert over_udp is not None
     assert over_tcp is not None
     assert len(over_udp) <= limit < len(over_tcp)

@@ -13,7 +13,7 @@ import pytest
 import uvloop
 
 from filterproxy.dns import serve
-from filterproxy.settings.tables import Dns
+from filterproxy.settings.dns import Dns
 from tests.conftest import have
 from tests.dns.fakes import Bench, bench
 
