@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,20 +28,21 @@ if TYPE_CHECKING:
 ROLES = frozenset({"control", "edge", "inspector"})
 
 
-def run(settings: Settings, roles: frozenset[str] = ROLES, on_ready: Callable[[], None] = lambda: None) -> None:
+def run(
+    settings: Settings, roles: frozenset[str] = ROLES, on_ready: Callable[[], None] = lambda: None,
+    read: Callable[[], Settings] | None = None,
+) -> None:  # fmt: skip
     """Run the product until SIGTERM or SIGINT; `on_ready` is called once, when every process serves.
 
-    Raises ConfigError or SecretError, one line each, where it cannot start; then nothing runs.
+    `read` reads the configuration anew (SIGHUP); without it only lists are read again then. Raises ConfigError or
+    SecretError, one line each, where it cannot start; then nothing runs.
     """
     from filterproxy.runtime import capabilities, logs, process, sockets
     from filterproxy.runtime.children import environment
-    from filterproxy.runtime.supervisor import Bound, Supervisor, places
+    from filterproxy.runtime.supervisor import Bound, Supervisor
 
     logs.set_up(settings.log.level, settings.log.format, "supervisor")
-    check(settings)
-    started = frozenset(role for role, _ in places(settings, roles))
-    if "inspector" in started and find_spec("mitmproxy") is None:
-        raise ConfigError("inspection.enabled: mitmproxy is not installed here; set it to false, or install mitmproxy")
+    started = _checked(settings, roles)
     user = process.user_to_become(settings.runtime.user)
     if user is not None:
         process.check_runs(user, environment())
@@ -48,18 +50,36 @@ def run(settings: Settings, roles: frozenset[str] = ROLES, on_ready: Callable[[]
     with _alone(settings.runtime.state, user):
         process.more_descriptors()
         capabilities.raise_bind()
-        bound = sockets.bind(settings, started)
+        bound = Bound(sockets.bind(settings, started))
         try:
             keys = Keys.open_or_create(settings.keys_folder, user.ids if user else None)
             _drop(user)
             capabilities.give_up()
             process.harden()
-            control = sockets.unix(settings.runtime.state / "control.sock")
-            with control:
-                asyncio.run(Supervisor(settings, roles, keys, Bound(bound, control)).run(on_ready))
+            with sockets.unix(settings.runtime.state / "control.sock") as control:
+                again = None if read is None else partial(_again, read, roles)
+                asyncio.run(Supervisor(settings, roles, keys, bound, again).run(control, on_ready))
             (settings.runtime.state / "control.sock").unlink(missing_ok=True)
         finally:
-            bound.close()
+            bound.sockets.close()
+
+
+def _checked(settings: Settings, roles: frozenset[str]) -> frozenset[str]:
+    """Return which of `roles` these settings ask for. Raises ConfigError where they could not be run."""
+    from filterproxy.runtime.places import places
+
+    check(settings)
+    started = frozenset(role for role, _ in places(settings, roles))
+    if "inspector" in started and find_spec("mitmproxy") is None:
+        raise ConfigError("inspection.enabled: mitmproxy is not installed here; set it to false, or install mitmproxy")
+    return started
+
+
+def _again(read: Callable[[], Settings], roles: frozenset[str]) -> Settings:
+    """Return the configuration as it is now. Raises ConfigError where it could not be run."""
+    settings = read()
+    _checked(settings, roles)
+    return settings
 
 
 def check(settings: Settings) -> None:

@@ -39,7 +39,7 @@ def _run(config: Config, roles: frozenset[str], *, hints: bool = False) -> None:
     from filterproxy.settings import load
 
     settings = load(config)
-    app.run(settings, roles, lambda: print(_hints(settings), flush=True) if hints else None)
+    app.run(settings, roles, lambda: print(_hints(settings), flush=True) if hints else None, lambda: load(config))
 
 
 def _hints(settings: Settings) -> str:

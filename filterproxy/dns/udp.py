@@ -33,6 +33,9 @@ MAX_CLIENTS: Final = 65_536
 
 _text = lru_cache(maxsize=MAX_CLIENTS)(socket.inet_ntop)
 
+_ALONE: Final = (bytes(10) + b"\xff\xff", b"\xfe\x80")
+"""How those IPv6 addresses begin that are one client's each: IPv4 as such, and link-local ones."""
+
 
 class Front:
     """What all UDP sockets of a process share: the replies that were given, and the queue of what is not among them."""
@@ -42,7 +45,7 @@ class Front:
         self.resolver, self.count, self._entries = resolver, resolver.count, entries
         self._most, self._share = queue, share(queue)
         self._queue: deque[_Question] = deque()
-        self._waiting_of = Counter[str]()
+        self._waiting_of = Counter[bytes]()
         self._scheduled = False
         self._policy: Policy | None = None
         self._memos = Memos(entries)
@@ -60,11 +63,11 @@ class Front:
 
     def take(self, question: _Question) -> None:
         """Queue a question that no memo answers."""
-        client = question.client
-        if len(self._queue) >= self._most or self._waiting_of[client] >= self._share:
+        sharer = question.sharer
+        if len(self._queue) >= self._most or self._waiting_of[sharer] >= self._share:
             self.count.event("dns_overload")
             return
-        self._waiting_of[client] += 1
+        self._waiting_of[sharer] += 1
         self._queue.append(question)
 
     def work(self) -> None:
@@ -77,12 +80,12 @@ class Front:
         queue, waiting_of = self._queue, self._waiting_of
         for _ in range(min(len(queue), WORKED_AT_ONCE)):
             question = queue.popleft()
-            client = question.client
-            waiting_of[client] -= 1
-            if not waiting_of[client]:
-                del waiting_of[client]
+            sharer = question.sharer
+            waiting_of[sharer] -= 1
+            if not waiting_of[sharer]:
+                del waiting_of[sharer]
             self._open += 1
-            self.resolver.answer(question.packet, client, question.answered)
+            self.resolver.answer(question.packet, question.client, question.answered)
         self.schedule()
 
     def schedule(self) -> None:
@@ -130,11 +133,11 @@ class Front:
 class _Question:
     """A packet on its way to the resolver, and what its reply needs to find back."""
 
-    __slots__ = ("client", "control", "door", "name", "packet", "policy")
+    __slots__ = ("client", "control", "door", "name", "packet", "policy", "sharer")
 
     def __init__(self, door: Door, packet: bytes, name: bytes, control: bytes) -> None:
         self.door, self.packet, self.name, self.control = door, packet, name, control
-        self.client, self.policy = door.client_in(name), door.front.policy
+        self.client, self.policy, self.sharer = door.client_in(name), door.front.policy, door.sharer_in(name)
 
     def answered(self, reply: bytes | None, template: Template | None) -> None:
         """Take the reply."""
@@ -172,6 +175,11 @@ class Door:
     def address_in(self, name: bytes) -> bytes:
         """Return the same in network order."""
         return name[self._address]
+
+    def sharer_in(self, name: bytes) -> bytes:
+        """Return under what the share of the queue is counted: an address, or for IPv6 a /56, as in `clients`."""
+        address = name[self._address]
+        return address if not self._six or address.startswith(_ALONE) else address[:7]
 
     # Questions
 
@@ -222,9 +230,9 @@ class Door:
             missed.append(place)
             front.take(self._question(place, length))
         if cells:
+            self._tally(cells)  # before they leave: what was answered is counted, whoever kills us
             if lost := batch.reply(self._fd, sizes, missed):
                 front.count.event("dns_unsent", lost)
-            self._tally(cells)
 
     def _question(self, place: int, length: int) -> _Question:
         batch, at = self._in, place * ROOM

@@ -24,14 +24,29 @@ class Books:
 
     def __init__(self, state: Path, children: Sequence[Child]) -> None:
         """Read the journal that earlier runs left below `state`."""
-        self._state, self._children = state, children
+        self._state = state
+        # One value, replaced whole: the journal is written on another thread.
+        self._slots: tuple[Counts, tuple[Child, ...]] = (Counts.total(()), tuple(children))
         self.journal = Journal(state / "journal")
         self._next_store = time.monotonic() + _TO_STORE
         self.free_bytes: int | None = None
 
     def counts(self) -> Counts:
         """Return what all processes counted since the supervisor started."""
-        return Counts.total(child.counters.read() for child in self._children)
+        retired, children = self._slots
+        return Counts.total([retired, *(child.counters.read() for child in children)])
+
+    def open(self, child: Child) -> None:
+        """Count what the processes of `child` count, too."""
+        retired, children = self._slots
+        self._slots = retired, (*children, child)
+
+    def retire(self, child: Child) -> None:
+        """Keep what was counted by a child whose last process has ended."""
+        retired, children = self._slots
+        if child in children:
+            total = Counts.total([retired, child.counters.read()])
+            self._slots = total, tuple(other for other in children if other is not child)
 
     async def tick(self, ask_control: AskControl | None) -> None:
         """Write the journal, and now and then have control put into the store what it has not got."""

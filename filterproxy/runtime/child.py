@@ -57,8 +57,8 @@ def _loop_factory(role: str) -> Any:
 async def _serve(role: str, name: str, sock: socket.socket) -> None:
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(logs.loop_exception)
+    module = cast("Role", importlib.import_module(f"filterproxy.runtime.{role}"))  # it takes longest: before all else
     async with receive(name, sock) as worker:
-        module = cast("Role", importlib.import_module(f"filterproxy.runtime.{role}"))
         loop.add_signal_handler(signal.SIGTERM, worker.stop.set)  # until now nothing is begun, and it just ends
         try:
             await module.main(worker)

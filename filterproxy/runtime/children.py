@@ -17,11 +17,13 @@ from typing import Any
 
 import filterproxy
 from filterproxy.dns.crowd import NOBODY
+from filterproxy.settings import Settings
 
 from .channel import Body, Channel, ChannelError, pair
 from .counters import Counters, Layout
 from .logs import event, failed
 from .memfd import shared
+from .notify import VARIABLES
 
 _log = logging.getLogger(__name__)
 _HEALTHY = 30.0
@@ -31,12 +33,20 @@ _SET_UP = 60.0
 
 
 class Child:
-    """A place that a process of one role fills. It keeps the counts and descriptors that every replacement gets."""
+    """A place that a process of one role fills, under one configuration.
 
-    def __init__(self, role: str, name: str, layout: Layout) -> None:
+    It keeps the counts and descriptors that every replacement gets. Another configuration makes another one, which
+    takes the place once its process serves.
+    """
+
+    def __init__(
+        self, role: str, name: str, settings: Settings, *, era: int = 0,
+        sockets: Sequence[tuple[str, socket.socket]] = (),
+    ) -> None:  # fmt: skip
         """Prepare the place `name` (such as edge-0); nothing runs yet."""
-        self.role, self.name = role, name
-        self._memory = shared(f"counters-{name}", layout.size)
+        self.role, self.name, self.settings, self.era, self.sockets = role, name, settings, era, list(sockets)
+        layout = Layout.of(settings)
+        self._memory: int | None = shared(f"counters-{name}", layout.size)
         self.counters = Counters(layout, self._memory)
         self.channel: Channel | None = None
         self.pid: int | None = None
@@ -44,20 +54,38 @@ class Child:
         self.started_at = 0.0
         """Unix time; 0 while down."""
         self.ready = False
+        self.served = asyncio.Event()
+        """Set once it was ready for the first time."""
+        self.warm, self.go = asyncio.Event(), asyncio.Event()
+        """Its first process is there; it may be set up, which a successor that must wait for the end of another is not
+        at first."""
+        self.go.set()
+        self.over = asyncio.Event()
+        """It is not to be replaced when it ends."""
         self.ending = False
         """It was told to end: what it leaves undone is no fault."""
+        self.expected = False
+        """It takes over in the course of a reload, and is about to serve."""
+        self.doubted = False
+        """It has been silent for so long that others read its sockets."""
         self.generation = -1
         """The bundle it has adopted; -1 for none."""
         self.held: set[str] = set()
         """Segments it was given."""
+        self.handing = asyncio.Lock()
+        """Held while it is handed a bundle."""
         self.last_beat = 0.0
         self.clients = NOBODY
         """What it has seen of clients; see filterproxy.dns.crowd."""
 
+    @property
+    def serves(self) -> bool:
+        """Whether it takes questions now, as far as is known."""
+        return self.ready and self.channel is not None and not self.ending and not self.doubted
+
     async def run(
         self,
-        setup: Callable[[], Body],
-        sockets: Sequence[tuple[str, socket.socket]],
+        setup: Callable[[Child], Body],
         handle: Callable[[Child, str, Body, list[int]], Awaitable[Body | None]],
         begun: Callable[[Child], Awaitable[None]],
     ) -> None:
@@ -73,15 +101,15 @@ class Child:
         event(_log, logging.INFO, "process_started", name=self.name, pid=process.pid)
         if self.ending:  # told so while it was being started
             self.end()
-        beginning = asyncio.create_task(self._begin(channel, setup, sockets, begun))
+        beginning = asyncio.create_task(self._begin(channel, setup, begun))
         try:
             code = await process.wait()
         finally:
+            self.ready = self.doubted = False
             beginning.cancel()
             (result,) = await asyncio.gather(beginning, return_exceptions=True)
             channel.close()
-            self.channel, self.pid, self.started_at, self.ready, self.generation = None, None, 0.0, False, -1
-            self.clients = NOBODY
+            self.channel, self.pid, self.started_at, self.generation, self.clients = None, None, 0.0, -1, NOBODY
             self.held.clear()
         well = code == 0 or (self.ending and code == -signal.SIGTERM)  # so it ends before it has begun anything
         event(_log, logging.INFO if well else logging.WARNING, "process_ended", name=self.name, code=code)
@@ -91,24 +119,42 @@ class Child:
     async def _begin(
         self,
         channel: Channel,
-        setup: Callable[[], Body],
-        sockets: Sequence[tuple[str, socket.socket]],
+        setup: Callable[[Child], Body],
         begun: Callable[[Child], Awaitable[None]],
     ) -> None:
-        names = [use for use, _ in sockets]
-        fds = [self._memory, *(sock.fileno() for _, sock in sockets)]
+        await self.go.wait()
+        memory = [] if self._memory is None else [self._memory]
+        fds = [*memory, *(sock.fileno() for _, sock in self.sockets)]
+        body = {**setup(self), "name": self.name, "sockets": [use for use, _ in self.sockets]}
         try:
-            await channel.ask("setup", {**setup(), "name": self.name, "sockets": names}, fds, timeout=_SET_UP)
+            await channel.ask("setup", body, fds, timeout=_SET_UP)
             await begun(self)
         except ChannelError as exc:
             if not self.ending:
                 event(_log, logging.ERROR, "process_not_set_up", name=self.name, reason=str(exc))
                 self.signal(signal.SIGKILL)
 
+    def beat(self) -> None:
+        """Take a sign of life."""
+        self.last_beat = time.monotonic()
+        self.doubted = False
+        self.warm.set()
+
+    def retire(self) -> None:
+        """Let what runs go on, and replace it no more."""
+        self.over.set()
+
     def end(self) -> None:
-        """Tell it to finish what it has begun and end."""
+        """Tell it to finish what it has begun and end, for good."""
+        self.retire()
         self.ending = True
         self.signal(signal.SIGTERM)
+
+    def close(self) -> None:
+        """Let go of what its processes shared, once the last has ended."""
+        if self._memory is not None:
+            os.close(self._memory)
+            self._memory = None
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal, if there is a process."""
@@ -126,29 +172,32 @@ class Child:
         )
 
 
-async def keep(child: Child, run_once: Callable[[], Awaitable[None]], stopping: asyncio.Event) -> None:
-    """Keep `child` running until `stopping`: the first replacement comes at once, the next ones ever later."""
+async def keep(child: Child, run_once: Callable[[], Awaitable[None]]) -> None:
+    """Keep `child` running until it is retired: the first replacement comes at once, the next ones ever later."""
     pause = 0.0
-    while not stopping.is_set():
+    while not child.over.is_set():
         begun = time.monotonic()
         try:
             await run_once()
         except Exception as exc:  # noqa: BLE001 - whatever keeps it from starting, it is tried again
             failed(_log, "process_not_started", exc, name=child.name)
-        if stopping.is_set():
+        if child.over.is_set():
             return
         if time.monotonic() - begun >= _HEALTHY:
             pause = 0.0
         if pause:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stopping.wait(), pause)
+                await asyncio.wait_for(child.over.wait(), pause)
         pause = min(_SLOWEST, pause * 2 or _FIRST)
         child.restarts += 1
 
 
 def environment() -> dict[str, str]:
-    """Return the environment of a child: ours, and where this package lies if it is not installed."""
-    found = dict(os.environ)
+    """Return the environment of a child: ours, but for what is the supervisor's alone.
+
+    And where this package lies if it is not installed.
+    """
+    found = {name: value for name, value in os.environ.items() if name not in VARIABLES}
     root = str(Path(filterproxy.__file__).resolve().parent.parent)
     if root not in site.getsitepackages():
         found["PYTHONPATH"] = os.pathsep.join([root, *filter(None, [found.get("PYTHONPATH")])])

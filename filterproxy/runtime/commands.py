@@ -40,7 +40,7 @@ def _bundle(supervisor: Supervisor) -> Reply:
     if manifest is None:
         raise ControlError("no list has been loaded yet; try again in a moment")
     names = [part.file for part in manifest.parts]
-    key = sealed("key", [supervisor.digest_key(manifest)])
+    key = sealed("key", [supervisor.handing.digest_key(manifest)])
     # Duplicates: a publication may close the originals before they are sent.
     fds = [key, *(os.dup(supervisor.segments.fd(name)) for name in names)]
     return Reply({"manifest": manifest.as_dict(), "segments": names}, fds)

@@ -297,7 +297,7 @@ class Librarian:
     @property
     def _something(self) -> bool:
         """Whether there is, or was before, a whole bundle to judge by."""
-        return self._complete.is_set() or self._worker.live.manifest.generation > 0
+        return self._complete.is_set() or (self._worker.live.manifest.generation > 0 and not self._worker.whole_first)
 
     async def _publish(self) -> None:
         """Have the supervisor put the newest bundle in force everywhere.

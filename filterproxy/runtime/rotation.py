@@ -47,7 +47,8 @@ class Rotations:
         """Begin with the keys that were read at the start."""
         self._supervisor, self.keys = supervisor, keys
         self._folder = supervisor.settings.keys_folder
-        self._alone, self._files = asyncio.Lock(), asyncio.Lock()
+        self.alone, self._files = asyncio.Lock(), asyncio.Lock()
+        # `alone` is held while a key is rotated, or a configuration replaced: neither may go on during the other.
         self._looked = time.monotonic()
 
     def shared(self) -> Shared:
@@ -77,14 +78,14 @@ class Rotations:
         """Replace the key `name`; return what to tell `by` once it is in force. Raises FilterproxyError."""
         if name not in ROTATED:
             raise ControlError(f"there is no key {name!r} that can be rotated; write one of {', '.join(ROTATED)}")
-        if self._alone.locked():
-            raise ControlError("a key is being rotated already; try again once that is done")
+        if self.alone.locked():
+            raise ControlError("a key is being rotated already, or a configuration taken; try again once that is done")
         control = self._supervisor.control
         if control is None:
             raise ControlError("the control process, which a rotation needs, is not part of this product")
         if not control.ready:
             raise ControlError("the control process does not serve; try again in a moment")
-        async with self._alone:
+        async with self.alone:
             event(_log, logging.INFO, "key_rotation_begun", key=name, by=by)
             try:
                 await self._rotate(name)
@@ -104,7 +105,7 @@ class Rotations:
         await self._supervisor.ask_control("rotate", body, _LONGEST)
         if name == "token":
             self.keys = after
-            await asyncio.gather(*(self._seal_under(child, after.token_public) for child in self._supervisor.children))
+            await asyncio.gather(*(self._seal_under(child, after.token_public) for child in self._supervisor.everyone))
             async with self._files:
                 self.keys = await asyncio.to_thread(rotation.finish, self._folder, name, now())
         elif name in self.keys.next:

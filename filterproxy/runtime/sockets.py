@@ -1,8 +1,13 @@
-"""The sockets of the product: bound once, before privileges are dropped, and kept for as long as it runs."""
+"""The sockets of the product: bound before privileges are dropped, and kept for as long as an address is served.
+
+Over UDP each edge worker has a socket of its own for every address (SO_REUSEPORT): one that many read would wake all of
+them for each packet. Listening TCP sockets are shared.
+"""
 
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import socket
 from collections.abc import Iterator
@@ -14,6 +19,10 @@ from filterproxy.errors import ConfigError
 from filterproxy.settings import Settings
 from filterproxy.settings.base import split_address
 
+from .logs import event
+
+_log = logging.getLogger(__name__)
+
 _BACKLOG = 4096
 _UDP_BUFFER = 4 * 1024 * 1024
 _REASONS = {
@@ -22,55 +31,119 @@ _REASONS = {
     errno.EACCES: "may not be bound: a port below 1024 takes root or the capability NET_BIND_SERVICE",
 }
 
+Place = tuple[socket.SocketKind, str]
+"""What a socket takes, and at which address."""
+
 
 @dataclass
 class Sockets:
-    """Every bound socket by its use."""
+    """Every bound socket, by its place; and which places serve what."""
 
-    dns_udp: list[socket.socket] = field(default_factory=list)
-    dns_tcp: list[socket.socket] = field(default_factory=list)
-    portal: list[socket.socket] = field(default_factory=list)
-    console: list[socket.socket] = field(default_factory=list)
-    metrics: list[socket.socket] = field(default_factory=list)
+    held: dict[Place, list[socket.socket]] = field(default_factory=dict)
+    uses: dict[str, list[Place]] = field(default_factory=dict)
 
     def named(self, *uses: str) -> Iterator[tuple[str, socket.socket]]:
         """Yield use and socket of each of `uses`."""
         for use in uses:
-            for sock in getattr(self, use):
-                yield use, sock
+            for place in self.uses.get(use, ()):
+                for sock in self.held[place]:
+                    yield use, sock
 
-    def close(self) -> None:
-        """Close all."""
-        for _, sock in self.named("dns_udp", "dns_tcp", "portal", "console", "metrics"):
-            sock.close()
+    def of_edge(self, number: int, workers: int) -> list[tuple[str, socket.socket]]:
+        """Return what the edge worker `number` of `workers` reads.
+
+        Its own UDP socket of each address, and its share of those that workers left behind who are no more: closing
+        them would lose what waits there. Where it could get none of its own it shares another's.
+        """
+        found: list[tuple[str, socket.socket]] = []
+        for place in self.uses.get("dns_udp", ()):
+            group = self.held[place]
+            mine = group[number::workers] or [group[number % len(group)]]
+            found += [("dns_udp", sock) for sock in mine]
+        return [*found, *self.named("dns_tcp")]
+
+    def rebound(self, settings: Settings, roles: frozenset[str]) -> Sockets:
+        """Return the sockets of another configuration: the same ones where an address is the same, else bound now.
+
+        Raises ConfigError naming the key whose address cannot be had; then nothing new is bound.
+        """
+        found = Sockets()
+        try:
+            for key, use, place in _wanted(settings, roles):
+                if place in found.held:
+                    raise ConfigError(f"{key}: {place[1]}/tcp is taken by another key of this file")
+                found.held[place] = list(self.held.get(place, ())) or [_bound(place, key)]
+                found.uses.setdefault(use, []).append(place)
+        except BaseException:
+            found.close(but=self)
+            raise
+        return found
+
+    def grow(self, workers: int) -> None:
+        """Bind a UDP socket for each of so many workers, as far as they can be had.
+
+        The last step, for from now on the kernel gives them their share of what arrives.
+        """
+        for place in self.uses.get("dns_udp", ()):
+            group = self.held[place]
+            if len(group) < workers:
+                _grow(group, place, workers)
+
+    def close(self, but: Sockets | None = None) -> None:
+        """Close all, but for those that are also `but`'s."""
+        kept = {sock for group in but.held.values() for sock in group} if but is not None else set()
+        for group in self.held.values():
+            for sock in group:
+                if sock not in kept:
+                    sock.close()
 
 
 def bind(settings: Settings, roles: frozenset[str]) -> Sockets:
     """Return the sockets that `roles` serve. Raises ConfigError naming the key whose address cannot be had."""
-    found = Sockets()
-    try:
-        if "edge" in roles and settings.dns.enabled:
-            for place, address in enumerate(settings.dns.listen):
-                key = f"dns.listen[{place}]"
-                found.dns_udp.append(_bound(address, socket.SOCK_DGRAM, key))
-                found.dns_tcp.append(_bound(address, socket.SOCK_STREAM, key))
-        if "control" in roles and settings.portal.enabled:
-            found.portal.append(_bound(settings.portal.listen, socket.SOCK_STREAM, "portal.listen"))
-        if "control" in roles and settings.console.enabled:
-            found.console.append(_bound(settings.console.listen, socket.SOCK_STREAM, "console.listen"))
-        if settings.metrics.enabled:
-            found.metrics.append(_bound(settings.metrics.listen, socket.SOCK_STREAM, "metrics.listen"))
-        if "inspector" in roles:
-            _bound(
-                settings.gateway.listen, socket.SOCK_STREAM, "gateway.listen"
-            ).close()  # only to know that it is free
-    except BaseException:
-        found.close()
-        raise
+    found = Sockets().rebound(settings, roles)
+    if "inspector" in roles:
+        try:
+            probe(settings)
+        except BaseException:
+            found.close()
+            raise
+    found.grow(settings.runtime.workers)
     return found
 
 
-def _bound(address: str, kind: socket.SocketKind, key: str) -> socket.socket:
+def probe(settings: Settings) -> None:
+    """Raise ConfigError where the proxy's port, which the inspector binds itself, is not free."""
+    _bound((socket.SOCK_STREAM, settings.gateway.listen), "gateway.listen").close()
+
+
+def _wanted(settings: Settings, roles: frozenset[str]) -> Iterator[tuple[str, str, Place]]:
+    """Yield the key, the use and the place of every socket that is to be kept."""
+    if "edge" in roles and settings.dns.enabled:
+        for number, address in enumerate(settings.dns.listen):
+            yield f"dns.listen[{number}]", "dns_udp", (socket.SOCK_DGRAM, address)
+            yield f"dns.listen[{number}]", "dns_tcp", (socket.SOCK_STREAM, address)
+    if "control" in roles and settings.portal.enabled:
+        yield "portal.listen", "portal", (socket.SOCK_STREAM, settings.portal.listen)
+    if "control" in roles and settings.console.enabled:
+        yield "console.listen", "console", (socket.SOCK_STREAM, settings.console.listen)
+    if settings.metrics.enabled:
+        yield "metrics.listen", "metrics", (socket.SOCK_STREAM, settings.metrics.listen)
+
+
+def _grow(group: list[socket.socket], place: Place, workers: int) -> None:
+    # The first was bound by itself, so that an address which another program has is told. Others join it where they
+    # can: not those of another user than who bound it, nor, below 1024, those of one without the capability.
+    try:
+        for sock in group:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        while len(group) < workers:
+            group.append(_bound(place, "dns.listen", reuse=True))
+    except (OSError, ConfigError):
+        event(_log, logging.WARNING, "workers_share_a_socket", workers=workers, sockets=len(group))
+
+
+def _bound(place: Place, key: str, *, reuse: bool = False) -> socket.socket:
+    kind, address = place
     host, port = split_address(address)
     sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, kind)
     try:
@@ -80,6 +153,8 @@ def _bound(address: str, kind: socket.SocketKind, key: str) -> socket.socket:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         else:
             _widen(sock)
+        if reuse:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         sock.bind((host, port))
         if kind == socket.SOCK_STREAM:
             sock.listen(_BACKLOG)

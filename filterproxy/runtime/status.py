@@ -35,8 +35,19 @@ def full(supervisor: Supervisor) -> dict[str, Any]:
         "journal": {"errors": journal.errors, "failing": journal.failing, "pending": journal.pending()},
         "free_bytes": supervisor.books.free_bytes,
         "one_client": one_client(supervisor),
-        "report": supervisor.report,
+        "report": supervisor.reports.last,
     }
+
+
+def line(supervisor: Supervisor) -> str:
+    """Return how it stands in a line for the service manager: numbers, and no name of a list."""
+    edges = [child for child in supervisor.children if child.role == "edge"]
+    serving = sum(child.serves for child in edges)
+    others = [child.name for child in supervisor.children if child.role != "edge" and not child.ready]
+    away = f"; not ready: {', '.join(others)}" if others else ""
+    reloading = "; a reload is going on" if supervisor.reloads.running else ""
+    bundle = f"{len(supervisor.settings.lists)} lists, bundle {supervisor.segments.generation}"
+    return f"{serving} of {len(edges)} workers serve; {bundle}{away}{reloading}"
 
 
 def one_client(supervisor: Supervisor) -> bool:
@@ -60,7 +71,7 @@ class Once:
 
 def snapshot(supervisor: Supervisor) -> metrics.Snapshot:
     """Return what the metrics show now."""
-    counts, report = supervisor.books.counts(), supervisor.report
+    counts, report = supervisor.books.counts(), supervisor.reports.last
     return metrics.Snapshot(
         version=filterproxy.__version__,
         now=time.time(),
@@ -73,13 +84,13 @@ def snapshot(supervisor: Supervisor) -> metrics.Snapshot:
         ],
         lists=[_list_state(supervisor, item) for item in report.get("lists", ())],
         gauges=_gauges(supervisor),
-        alerts={(kind, name): value for kind, name, value in report.get("alerts", {}).get("raised", ())},
-        undelivered=report.get("alerts", {}).get("undelivered", {}),
+        alerts=supervisor.reports.raised,
+        undelivered=supervisor.reports.undelivered,
     )
 
 
 def _list_state(supervisor: Supervisor, item: dict[str, Any]) -> metrics.ListState:
-    refused = supervisor.refused.get(item["id"], 0)
+    refused = supervisor.reports.refused.get(item["id"], 0)
     return metrics.ListState(
         item["id"], item["entries"], item["loaded_at"], refused, item["stale"], item["quarantined"], item["overdue"],
         item["none"],
@@ -87,7 +98,7 @@ def _list_state(supervisor: Supervisor, item: dict[str, Any]) -> metrics.ListSta
 
 
 def _gauges(supervisor: Supervisor) -> dict[str, float]:
-    report = supervisor.report
+    report = supervisor.reports.last
     found: dict[str, float | None] = {
         "one_client": one_client(supervisor),
         "journal_failing": supervisor.books.journal.failing,
@@ -107,7 +118,8 @@ def pages(supervisor: Supervisor) -> dict[str, Page]:
         return 200, *exposed()
 
     async def health() -> tuple[int, str, bytes]:
-        down = [child.name for child in supervisor.children if not child.ready]
+        # A reload replaces control while all others serve: no reason to take the node out of a load balancer.
+        down = [child.name for child in supervisor.children if not child.ready and not child.expected]
         text = f"not ready: {', '.join(down)}\n" if down else "ok\n"
         return 503 if down else 200, "text/plain; charset=utf-8", text.encode()
 

@@ -11,97 +11,119 @@ import contextlib
 import logging
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from filterproxy import metrics
-from filterproxy.errors import FilterproxyError
 from filterproxy.keys import Keys
-from filterproxy.lists import publish
 from filterproxy.settings import Settings
 
 from . import commands, control_socket, status
 from .books import Books
-from .channel import Body, Channel, ChannelError
+from .channel import Body, ChannelError
 from .children import Child, keep
-from .counters import Layout
-from .httpd import Pages
+from .cover import Cover
+from .handing import Handing
 from .logs import event, failed, loop_exception
+from .metrics_pages import MetricsPages
+from .notify import Notifier
+from .places import number_of, places
+from .reload import Reloads
+from .reports import Reports
 from .rotation import Rotations
-from .segments import Segments
 from .sockets import Sockets
-from .worker import now
+from .watch import Watch
 
 _log = logging.getLogger(__name__)
-_FIRST_BUNDLE = 30.0
-"""Seconds that workers wait for the first bundle; then they start with what there is."""
-_ADOPT = 120.0
 _TICK = 2.0
-_SILENT = 60.0
 _GRACE = 3.0
-_USES = {"edge": ("dns_udp", "dns_tcp"), "control": ("portal", "console"), "inspector": ()}
+_USES = {"control": ("portal", "console"), "inspector": ()}
 
 
-@dataclass(frozen=True)
+@dataclass
 class Bound:
     """What was opened before privileges were dropped."""
 
     sockets: Sockets
-    control: Any
-    """The listening control socket."""
+    """Others, once a reload has changed addresses."""
 
 
 class Supervisor:
     """The running product."""
 
-    def __init__(self, settings: Settings, roles: frozenset[str], keys: Keys, bound: Bound) -> None:
-        """Take what was opened; nothing runs yet."""
+    def __init__(
+        self, settings: Settings, roles: frozenset[str], keys: Keys, bound: Bound,
+        read: Callable[[], Settings] | None = None,
+    ) -> None:  # fmt: skip
+        """Take what was opened; nothing runs yet. `read` reads the configuration anew and checks it."""
         self.settings, self.roles, self.bound = settings, roles, bound
+        self.era = 0
+        """Which configuration this is, counted from the start."""
         self.rotations = Rotations(self, keys)
-        self.segments = Segments(settings.runtime.state, lambda: self.rotations.keys)
-        layout = Layout.of(settings)
-        self.children = [Child(role, name, layout) for role, name in places(settings, roles)]
-        self.books = Books(settings.runtime.state, self.children)
-        self.report: Body = {}
-        """What control last said of lists, appeals and the store."""
-        self.refused: dict[str, int] = {}
-        """How often each list was refused."""
+        self.handing = Handing(self)
+        self.segments = self.handing.segments
+        self.children: list[Child] = []
+        """Who fills each place, or is to."""
+        self.aside: list[Child] = []
+        """Successors that do not serve yet, and those who finish what they have begun."""
+        self.books = Books(settings.runtime.state, ())
+        self.reports = Reports()
+        self.cover = Cover()
+        self.notifier = Notifier()
+        self.reloads = Reloads(self, read)
         self.started_at = time.time()
         self.stopping = asyncio.Event()
         self.all_ready = asyncio.Event()
+        self._keepers: dict[Child, asyncio.Task[None]] = {}
+        self._pages = MetricsPages(status.pages(self))
         self._one_client = status.Once()
-        self._publishing = asyncio.Lock()
-        self._handing = {child.name: asyncio.Lock() for child in self.children}
+        self.children = [self.made(role, name) for role, name in places(settings, roles)]
 
-    async def run(self, on_ready: Callable[[], None] = lambda: None) -> None:
-        """Serve until SIGTERM or SIGINT, drain, and return when every process has ended."""
+    async def run(self, control: socket.socket, on_ready: Callable[[], None] = lambda: None) -> None:
+        """Serve until SIGTERM or SIGINT, drain, and return when every process has ended.
+
+        `control` is the listening control socket.
+        """
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(loop_exception)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stopping.set)
-        loop.add_signal_handler(signal.SIGHUP, self._refresh)
-        await self._last_good()
+        loop.add_signal_handler(signal.SIGHUP, self.reloads.ask)
+        await self.handing.load_last_good()
+        await self.rotations.resume(self.handing.in_force.keys)
         async with contextlib.AsyncExitStack() as stack:
-            for sock in self.bound.sockets.metrics:
-                server = await Pages(status.pages(self)).serve(sock)
-                stack.callback(server.close)
+            stack.callback(self._pages.close)
+            await self.serve_metrics()
             helpers = [
-                loop.create_task(control_socket.serve(self.bound.control, partial(commands.answer, self))),
+                loop.create_task(control_socket.serve(control, partial(commands.answer, self))),
                 loop.create_task(self._tick()),
+                loop.create_task(Watch(self).run()),
                 loop.create_task(self._announce(on_ready)),
             ]
-            keepers = [loop.create_task(self._keep(child)) for child in self.children]
+            reloads = loop.create_task(self.reloads.run())
+            for child in self.children:
+                self.start(child)
             await self.stopping.wait()
             _log.info("stopping")
-            await self._drain(keepers)
+            self.notifier.stopping()
+            reloads.cancel()
+            await asyncio.gather(reloads, return_exceptions=True)
+            await self._drain()
             for task in helpers:
                 task.cancel()
             await asyncio.gather(*helpers, return_exceptions=True)
             await self.books.close()
         _log.info("stopped")
+
+    # What others ask
+
+    @property
+    def everyone(self) -> list[Child]:
+        """All that run or are to run."""
+        return [*self.children, *self.aside]
 
     @property
     def control(self) -> Child | None:
@@ -114,93 +136,100 @@ class Supervisor:
             raise ChannelError("the control process does not run; try again in a moment")
         return await self.control.channel.ask(kind, body, timeout=timeout)
 
-    async def _last_good(self) -> None:
-        try:
-            await self.segments.load_last_good(now())
-        except FilterproxyError as exc:
-            event(_log, logging.ERROR, "last_good_bundle_refused", reason=str(exc))
-        await self.rotations.resume(self._in_force.keys)
-
-    async def _announce(self, on_ready: Callable[[], None]) -> None:
-        await self.all_ready.wait()
-        event(_log, logging.INFO, "ready", generation=self.segments.generation)
-        on_ready()
-
-    def _refresh(self) -> None:
-        """Have every list read again now (SIGHUP)."""
-        if self.control is not None and self.control.channel is not None:
+    async def read_lists(self) -> None:
+        """Have every list read again now; where no control runs, the bundle on disk."""
+        if self.control is None:
+            await self.handing.take_up()
+        elif self.control.channel is not None:
             with contextlib.suppress(ChannelError):
                 self.control.channel.tell("command", {"request": {"do": "refresh"}, "by": "SIGHUP"})
 
+    def snapshot(self) -> metrics.Snapshot:
+        """Return what the metrics show now."""
+        return status.snapshot(self)
+
+    async def serve_metrics(self) -> None:
+        """Serve the metrics on the sockets that are there for them now, and on no others."""
+        await self._pages.serve([sock for _, sock in self.bound.sockets.named("metrics")])
+
     # Children
 
-    async def _keep(self, child: Child) -> None:
-        sockets = list(self.bound.sockets.named(*_USES[child.role]))
-        await keep(child, lambda: child.run(self._setup, sockets, self._handle, self._begin), self.stopping)
+    def made(self, role: str, name: str) -> Child:
+        """Return a place under the configuration as it is now; nothing runs yet."""
+        sockets = self.bound.sockets
+        if role == "edge":
+            given = sockets.of_edge(number_of(name), self.settings.runtime.workers)
+        else:
+            given = list(sockets.named(*_USES[role]))
+        child = Child(role, name, self.settings, era=self.era, sockets=given)
+        self.books.open(child)
+        return child
 
-    def _setup(self) -> Body:
-        """Return what a new process is given: the settings, and the keys as they are now."""
-        return {"settings": self.settings.model_dump_json(), "keys": self.rotations.shared().to_json()}
+    def start(self, child: Child) -> None:
+        """Keep a process running for `child`, one of `everyone`, until it is retired."""
+        self._keepers[child] = asyncio.get_running_loop().create_task(self._keep(child))
 
-    async def _begin(self, child: Child) -> None:
-        """Hand a new process the bundle in force. Control begins without one: it is to make it."""
-        if child.role != "control":
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.segments.there.wait(), _FIRST_BUNDLE)
-        elif self.segments.manifest is None:
-            return
-        await self._hand_over(child)
-
-    async def _hand_over(self, child: Child) -> bool:
-        """Give `child` the bundle in force and return whether it judges by it; one that does not is replaced."""
-        async with self._handing[child.name]:
-            # Again and again: while a new process adopts one bundle, the next may take force without it.
-            while (channel := child.channel) is not None and child.generation != self._in_force.generation:
-                if not await self._adopted(child, channel, self._in_force):
-                    return False
-            return channel is not None
-
-    def digest_key(self, manifest: publish.Manifest) -> bytes:
-        """Return the digest key that this bundle was made under."""
-        return self.rotations.keys.under(manifest.keys).digest
-
-    @property
-    def _in_force(self) -> publish.Manifest:
-        return self.segments.manifest or publish.Manifest(0)
-
-    async def _adopted(self, child: Child, channel: Channel, manifest: publish.Manifest) -> bool:
-        files = [part.file for part in manifest.parts if part.file not in child.held]
-        body = {"manifest": manifest.as_dict(), "files": files, "key": self.digest_key(manifest).hex()}
-        try:
-            answer = await channel.ask("adopt", body, [self.segments.fd(file) for file in files], timeout=_ADOPT)
-        except ChannelError as exc:
-            if child.ending:
-                return False
-            event(_log, logging.ERROR, "bundle_not_adopted", name=child.name, reason=str(exc))
-            if child.channel is channel:  # else it has ended, and its replacement is not to blame
+    async def ended(self, child: Child) -> None:
+        """Return once the last process of `child`, which was told to end, has; one that takes too long is killed."""
+        if (keeper := self._keepers.get(child)) is not None:
+            _, late = await asyncio.wait([keeper], timeout=child.settings.runtime.drain.total_seconds() + _GRACE)
+            if late:
+                if child.pid is not None:
+                    event(_log, logging.WARNING, "process_killed", name=child.name)
                 child.signal(signal.SIGKILL)
-            return False
-        if child.channel is not channel:
-            return False
-        child.held = {part.file for part in manifest.parts}
-        child.generation = int(answer["generation"])
-        return True
+                await asyncio.wait([keeper])
+        if child in self.aside:
+            self.aside.remove(child)
+
+    def settle(self) -> None:
+        """Have every UDP socket read by somebody."""
+        if not self.stopping.is_set():
+            self.cover.settle(self.everyone, [sock for _, sock in self.bound.sockets.named("dns_udp")])
+
+    async def _keep(self, child: Child) -> None:
+        try:
+            await keep(child, partial(self._run_once, child))
+        except Exception as exc:  # noqa: BLE001 - one place is lost, the others are kept
+            failed(_log, "process_not_kept", exc, name=child.name)
+        finally:
+            self.books.retire(child)
+            child.close()
+            if child in self.aside:
+                self.aside.remove(child)
+            del self._keepers[child]
+
+    async def _run_once(self, child: Child) -> None:
+        try:
+            await child.run(self._setup, self._handle, self.handing.begin)
+        finally:
+            self.settle()
+
+    def _setup(self, child: Child) -> Body:
+        """Return what a new process is given: its settings, and the keys as they are now."""
+        return {
+            "settings": child.settings.model_dump_json(),
+            "keys": self.rotations.shared().to_json(),
+            "whole_first": self.handing.is_old(child),
+        }
 
     async def _handle(self, child: Child, kind: str, body: Body, fds: list[int]) -> Body | None:
         """Take a message of `child`. None of them should carry descriptors."""
         for fd in fds:
             os.close(fd)
-        child.last_beat = time.monotonic()
+        child.beat()
+        in_charge = child is self.control
         if kind == "ready":
-            child.ready = True
+            child.ready, child.expected = True, False
+            child.served.set()
+            self.settle()
             if all(other.ready for other in self.children):
                 self.all_ready.set()
         elif kind == "report" and child.role == "control":
-            self._note_refusals(body)
-            self.report = body
-        elif kind == "publish" and child.role == "control":
-            return await self._publish(self.segments.verified(str(body["signed"])))
-        elif kind == "rewrap" and child.role == "control":
+            if in_charge:  # its successor knows better
+                self.reports.take(body)
+        elif kind == "publish" and in_charge:
+            return await self.handing.publish(child, self.segments.verified(str(body["signed"])))
+        elif kind == "rewrap" and in_charge:
             return self.rotations.rewrap(body)
         elif kind == "beat":
             child.clients = str(body.get("clients", child.clients))
@@ -208,65 +237,22 @@ class Supervisor:
             raise ChannelError(f"{kind} is not for {child.name} to ask")
         return None
 
-    def _note_refusals(self, report: Body) -> None:
-        """Add up refusals: a list's own number starts again when it is well."""
-        before = {item["id"]: item["refused"] for item in self.report.get("lists", ())}
-        for item in report["lists"]:
-            name, value = item["id"], item["refused"]
-            known = before.get(name, 0)
-            self.refused[name] = self.refused.get(name, 0) + (value - known if value >= known else value)
-
-    async def _publish(self, manifest: publish.Manifest) -> Body:
-        """Put `manifest` in force everywhere; return once every running process judges by it.
-
-        Control, which made it, takes it first: what it cannot adopt no worker ever sees.
-        """
-        async with self._publishing:
-            await self.segments.load(manifest, self._try_on_control)
-            running = [child for child in self.children if child.generation >= 0]
-            await asyncio.gather(*(self._hand_over(child) for child in running))
-            await self.rotations.settle(manifest.keys)
-        return {"generation": self.segments.generation}
-
-    async def _try_on_control(self) -> None:
-        if self.control is not None and not await self._hand_over(self.control):
-            raise ChannelError("the bundle was not adopted; the last one stays in force")
-
-    async def _drain(self, keepers: list[asyncio.Task[None]]) -> None:
-        for child in self.children:
+    async def _drain(self) -> None:
+        for child in self.everyone:
             child.end()
-        _, late = await asyncio.wait(keepers, timeout=self.settings.runtime.drain.total_seconds() + _GRACE)
-        if late:
-            for child in self.children:
-                if child.pid is not None:
-                    event(_log, logging.WARNING, "process_killed", name=child.name)
-                child.signal(signal.SIGKILL)
-        for result in await asyncio.gather(*keepers, return_exceptions=True):
-            if isinstance(result, Exception):
-                failed(_log, "process_not_kept", result)
+        await asyncio.gather(*(self.ended(child) for child in list(self._keepers)))
+
+    async def _announce(self, on_ready: Callable[[], None]) -> None:
+        await self.all_ready.wait()
+        event(_log, logging.INFO, "ready", generation=self.segments.generation)
+        self.notifier.ready()
+        on_ready()
 
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(_TICK)
             await self.books.tick(self.ask_control if self.control is not None else None)
             await self.rotations.tick()
-            for child in self.children:
-                if child.channel is not None and time.monotonic() - child.last_beat > _SILENT:
-                    event(_log, logging.ERROR, "process_silent", name=child.name)
-                    child.signal(signal.SIGKILL)
+            self.notifier.status(status.line(self))
             if self._one_client.news(status.one_client(self)):
                 _log.warning("all_clients_behind_one_address")
-
-    def snapshot(self) -> metrics.Snapshot:
-        """Return what the metrics show now."""
-        return status.snapshot(self)
-
-
-def places(settings: Settings, roles: frozenset[str]) -> list[tuple[str, str]]:
-    """Return role and name of every process that `roles` and the settings ask for; control first."""
-    found = [("control", "control")] if "control" in roles else []
-    if "edge" in roles and settings.dns.enabled:
-        found += [("edge", f"edge-{number}") for number in range(settings.runtime.workers)]
-    if "inspector" in roles and settings.inspection.enabled and settings.gateway.enabled:
-        found.append(("inspector", "inspector"))
-    return found

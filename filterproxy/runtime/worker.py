@@ -20,10 +20,12 @@ from .channel import Body, Channel, ChannelError
 from .counters import Counters, Layout
 from .live import Live
 
-BEAT = 5.0
-"""Seconds between two signs of life."""
+BEAT = 1.0
+"""Seconds between two signs of life; filterproxy.runtime.watch says what follows where they stay away."""
 
 Command = Callable[[Body], Awaitable[Body]]
+Taking = Callable[[Body, list[int]], None]
+"""Takes a message and its descriptors, which it owns."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,9 @@ class Worker:
         """Take over what a `setup` message brought."""
         self.name, self.stop, self.channel = name, stop, channel
         self.settings = Settings.model_validate_json(body["settings"])
+        self.whole_first = bool(body["whole_first"])
+        """The bundle that is handed to it was made for another configuration: control publishes its own once that is
+        complete, and not list by list."""
         logs.set_up(self.settings.log.level, self.settings.log.format, name)
         self.keys = Shared.from_json(body["keys"])
         self.counters = Counters(Layout.of(self.settings), fds[0])
@@ -70,6 +75,8 @@ class Worker:
         self.live = Live(self.settings)
         self.commands: dict[str, Command] = {}
         """What this role answers when the supervisor asks."""
+        self.takes: dict[str, Taking] = {}
+        """What this role does when the supervisor tells it something that may bring descriptors."""
         self.says: dict[str, Callable[[], str]] = {}
         """What this role tells with every sign of life."""
 
@@ -106,6 +113,9 @@ async def receive(name: str, sock: socket.socket) -> AsyncIterator[Worker]:
         worker = await arrived
         if kind == "adopt":
             return await worker.live.adopt(body, fds)
+        if (take := worker.takes.get(kind)) is not None:
+            take(body, fds)
+            return None
         for fd in fds:
             os.close(fd)
         if kind == "seal":

@@ -65,7 +65,7 @@ async def opened(tmp_path, store: Store) -> tuple[Librarian, Channel]:
     )
     (tmp_path / "state").mkdir(mode=0o700)
     worker: Any = SimpleNamespace(
-        settings=settings, channel=channel, live=SimpleNamespace(manifest=Manifest(1), policy=None)
+        settings=settings, channel=channel, live=SimpleNamespace(manifest=Manifest(1), policy=None), whole_first=False
     )
     librarian = Librarian(worker, Keys.open_or_create(tmp_path / "keys"), store, Alerts(worker.settings))
     await librarian._open()

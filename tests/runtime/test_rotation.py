@@ -23,7 +23,7 @@ class House:
         self.folder, self.asked = folder, list[str]()
         self.fails: Exception | None = None
         self.control: Any = SimpleNamespace(ready=True)
-        self.settings, self.children = SimpleNamespace(keys_folder=folder), list[Any]()
+        self.settings, self.everyone = SimpleNamespace(keys_folder=folder), list[Any]()
         self.segments = SimpleNamespace(generation=1, manifest=None)
         supervisor: Any = self
         self.rotations = Rotations(supervisor, Keys.open_or_create(folder))

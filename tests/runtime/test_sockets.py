@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import stat
 
@@ -56,3 +57,100 @@ def test_the_control_socket_is_the_owners_alone(tmp_path):
     sock.close()
     with pytest.raises(ConfigError, match="107"):
         unix(tmp_path / ("x" * 108))
+
+
+def with_workers(port: int, workers: int, more: str = "") -> str:
+    return text(port) + f"[runtime]\nworkers = {workers}\n{more}"
+
+
+def udp(given: list[tuple[str, socket.socket]]) -> list[socket.socket]:
+    return [sock for use, sock in given if use == "dns_udp"]
+
+
+def test_each_worker_has_its_own_udp_socket_and_all_share_the_listening_one(free_port):
+    """All at one address; a datagram is in exactly one of them."""
+    found = bind(load_text(with_workers(free_port, 3)), frozenset({"edge"}))
+    given = [found.of_edge(number, 3) for number in range(3)]
+    assert [[use for use, _ in each] for each in given] == [["dns_udp", "dns_tcp"]] * 3
+    assert len({sock for each in given for sock in udp(each)}) == 3
+    assert len({sock for each in given for use, sock in each if use == "dns_tcp"}) == 1
+    for _ in range(30):
+        with socket.socket(type=socket.SOCK_DGRAM) as client:
+            client.sendto(b"x", ("127.0.0.1", free_port))
+    waiting = [_drained(udp(each)[0]) for each in given]
+    assert sum(waiting) == 30
+    assert all(waiting)
+    found.close()
+
+
+def test_with_fewer_workers_those_left_read_what_is_left(free_port):
+    """No socket is closed, for what waits in it would be lost; with more again each has its own."""
+    first = bind(load_text(with_workers(free_port, 3)), frozenset({"edge"}))
+    found = first.rebound(load_text(with_workers(free_port, 2)), frozenset({"edge"}))
+    found.grow(2)
+    assert [len(udp(found.of_edge(number, 2))) for number in range(2)] == [2, 1]
+    assert [len(udp(found.of_edge(number, 3))) for number in range(3)] == [1, 1, 1]
+    first.close(but=found)
+    assert all(sock.fileno() >= 0 for _, sock in found.named("dns_udp", "dns_tcp"))
+    found.close()
+
+
+def test_a_worker_for_whom_there_is_no_socket_shares_one(free_port, monkeypatch, caplog):
+    """As where privileges were dropped, and the kernel lets no other user's socket into the group."""
+    found = bind(load_text(with_workers(free_port, 1)), frozenset({"edge"}))
+
+    def refused(*_: object) -> None:
+        raise OSError(errno.EADDRINUSE, "Address already in use")
+
+    monkeypatch.setattr("filterproxy.runtime.sockets.socket.socket.bind", refused)
+    grown = found.rebound(load_text(with_workers(free_port, 3)), frozenset({"edge"}))
+    grown.grow(3)
+    assert [udp(grown.of_edge(number, 3)) for number in range(3)] == [udp(found.of_edge(0, 1))] * 3
+    assert [record.message for record in caplog.records] == ["workers_share_a_socket"]
+    found.close()
+
+
+def test_an_address_that_stays_keeps_its_socket_and_one_that_goes_is_closed(free_port):
+    """Also where it is another key that has it now."""
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
+        ports = one.getsockname()[1], two.getsockname()[1]
+    first, second = (
+        load_text(text(free_port, portal=f'listen = "127.0.0.1:{here}"', console=f'listen = "127.0.0.1:{there}"'))
+        for here, there in (ports, ports[::-1])
+    )
+    found = bind(first, frozenset({"control"}))
+    swapped = found.rebound(second, frozenset({"control"}))
+    assert list(swapped.named("portal")) == [("portal", sock) for _, sock in found.named("console")]
+    fewer = load_text(text(free_port, portal=f'listen = "127.0.0.1:{ports[0]}"'))
+    gone = swapped.rebound(fewer, frozenset({"control"}))
+    swapped.close(but=gone)
+    assert [sock.fileno() >= 0 for _, sock in swapped.named("portal", "console")] == [False, True]
+    gone.close()
+
+
+def test_what_cannot_be_had_leaves_the_others_as_they_were(free_port):
+    """And what was bound for its sake is free again; the same address twice in one file is told, too."""
+    found = bind(load_text(text(free_port)), frozenset({"edge", "control"}))
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = other.getsockname()[1]
+        wanted = f'[dns]\nlisten = ["127.0.0.1:{free_port}", "127.0.0.2:{free_port}"]\n[console]\nenabled = false\n'
+        settings = load_text(f'{wanted}[portal]\nlisten = "127.0.0.1:{taken}"\n[metrics]\nenabled = false\n')
+        with pytest.raises(ConfigError, match=r"^portal\.listen"):
+            found.rebound(settings, frozenset({"edge", "control"}))
+    with socket.socket(type=socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.2", free_port))
+    assert all(sock.fileno() >= 0 for _, sock in found.named("dns_udp", "dns_tcp"))
+    found.close()
+    same = f'listen = "127.0.0.1:{free_port}"'
+    with pytest.raises(ConfigError, match=r"^console\.listen.*another key"):
+        bind(load_text(text(free_port, portal=same, console=same)), frozenset({"control"}))
+
+
+def _drained(sock: socket.socket) -> int:
+    number = 0
+    try:
+        while sock.recv(10):
+            number += 1
+    except BlockingIOError:
+        pass
+    return number
