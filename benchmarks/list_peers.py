@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.dns_vs_peers import ALONE
+from benchmarks.dns_side import ALONE
 from benchmarks.installation import UPSTREAM
 
 _ZONE = "$ORIGIN rpz.test.\n$TTL 60\n@ SOA localhost. root.localhost. {serial} 3600 600 86400 60\n@ NS localhost.\n"

@@ -26,7 +26,7 @@ from contextlib import ExitStack
 from itertools import islice
 from typing import Any
 
-from benchmarks.dns_vs_peers import authority
+from benchmarks.dns_side import authority
 from benchmarks.installation import (
     DNS,
     MB,

@@ -16,12 +16,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from benchmarks.dns_vs_peers import authority
+from benchmarks.dns_side import authority
 from benchmarks.installation import DNS, MB, UPSTREAM, Installation, Watch, added, footprint, questions, variant
 from benchmarks.list_peers import PEERS, Side
 from benchmarks.make_data import listed
 from benchmarks.paced import Load, rcode
-from benchmarks.side import LOAD, Figures, answers_dns, need, scratch, server
+from benchmarks.side import LOAD, Figures, answers_dns, installed, need, scratch, server
 
 PACE, REST, AFTER, PATIENCE = 1_000, 5.0, 0.5, 120.0
 """Questions a second; seconds of load before and after the list is renewed; seconds that anything may take."""
@@ -109,7 +109,7 @@ def main() -> None:
         report["ours"] = rounded(our := ours(work, lists, count))
         for name, peer in PEERS.items():
             side = peer(work, lists)
-            if shutil.which(side.start[0]) is None:
+            if not installed(side.start[0]):
                 report[name] = "not installed"
                 continue
             their = theirs(side, count)

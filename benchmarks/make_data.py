@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 DOMAINS, URLS, HOSTS, ALLOWED = 100_000, 20_000, 5_000, 10_000
 FOLDER = Path("bench-data")
+LISTED_ZONE, OTHER_ZONE = "b77.test", "miss.example"
+"""A zone that is blocked with all below it, and one whose names the authority makes up as they are asked for."""
 _WORDS = (
     "a", "go", "img", "cdn", "shop", "news", "media", "track", "static", "banner", "quiet", "harbour", "lantern",
     "meadow", "orchard", "pavilion", "riverside", "settlement", "watchtower", "northernlights",
@@ -38,6 +40,12 @@ def questions(count: int = 50_000) -> list[str]:
         for _ in range(count)
     )
     return [f"{name} A" for name in names]
+
+
+def misses(count: int, seed: int, zones: Sequence[str] = (LISTED_ZONE, OTHER_ZONE)) -> list[str]:
+    """Return names that nobody asked for before: random, below one or the other of `zones`."""
+    draw = random.Random(seed)
+    return [f"x{draw.getrandbits(48):x}.{zones[draw.getrandbits(16) % len(zones)]}" for _ in range(count)]
 
 
 def many(count: int, seed: int = 5) -> Iterator[str]:

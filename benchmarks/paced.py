@@ -2,7 +2,8 @@
 
 A process of its own, pinned to the core that the servers are not on. The kernel notes when an answer arrived, so that
 a busy client makes no answer look late; questions are sent when they are due, answered or not those before.
-Usage (by `Load`): paced.py PORT PACE NAMES OUT; it sends until its input ends, and waits PATIENCE for what is missing.
+Usage (by `Load`): paced.py PORT PACE NAMES OUT SOURCE; it sends until its input ends, and waits PATIENCE for
+what is missing.
 """
 
 from __future__ import annotations
@@ -33,15 +34,18 @@ _NS = 1_000_000_000
 
 
 class Load:
-    """Asks the server on `port`, in turn, for each of `names`, `pace` times a second, for as long as it is entered."""
+    """Asks the server on `port`, in turn, for each of `names`, `pace` times a second, for as long as it is entered.
 
-    def __init__(self, port: int, names: Iterable[str], pace: int) -> None:
+    `source` is the address that it asks from.
+    """
+
+    def __init__(self, port: int, names: Iterable[str], pace: int, source: str = "127.0.0.1") -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="filterproxy-bench-")
         self._out = Path(self._folder.name, "out")
         names_file = Path(self._folder.name, "names")
         names_file.write_text("\n".join(names))
-        script = [sys.executable, "-m", "benchmarks.paced", str(port), str(pace), str(names_file), str(self._out)]
-        self._command = ["taskset", "-c", LOAD, *script]
+        script = [sys.executable, "-m", "benchmarks.paced", str(port), str(pace), str(names_file)]
+        self._command = ["taskset", "-c", LOAD, *script, str(self._out), source]
         self._process: subprocess.Popen[bytes] | None = None
         self._sent: Any = None
         self._took: Any = None
@@ -74,11 +78,12 @@ class Load:
 class _Client:
     """Sends, receives, and keeps for each question when it was sent and how long its answer took, in nanoseconds."""
 
-    def __init__(self, port: int, names: list[str]) -> None:
+    def __init__(self, port: int, names: list[str], source: str) -> None:
         self.sockets = [socket.socket(type=socket.SOCK_DGRAM) for _ in range(_SOCKETS)]
         for sock in self.sockets:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
             sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+            sock.bind((source, 0))
             sock.connect(("127.0.0.1", port))
             sock.setblocking(False)
         self._questions = [_question(name) for name in names]
@@ -130,8 +135,8 @@ def rcode(port: int, name: str, timeout: float = 0.5) -> int | None:
 
 def main() -> None:
     """Ask until standard input ends; write what each question took."""
-    port, pace, names, out = sys.argv[1:]
-    client, every = _Client(int(port), Path(names).read_text().split()), 1 / int(pace)
+    port, pace, names, out, source = sys.argv[1:]
+    client, every = _Client(int(port), Path(names).read_text().split(), source), 1 / int(pace)
     os.set_blocking(0, False)
     begun = time.monotonic()
     while os.isatty(0) or not select.select([0], (), (), 0)[0]:

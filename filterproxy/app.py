@@ -84,11 +84,19 @@ def _again(read: Callable[[], Settings], roles: frozenset[str]) -> Settings:
 
 def check(settings: Settings) -> None:
     """Raise ConfigError for what only the lists' own code can tell: entries, keys and guards that mean nothing."""
+    from filterproxy.dns.local import check_records
+    from filterproxy.dns.upstreams.links import tls_context
     from filterproxy.errors import SourceError
     from filterproxy.lists import guard, sources
     from filterproxy.lists.own import compile_own
 
     guard.check(settings)
+    try:
+        check_records(settings.dns.records)
+    except ValueError as exc:
+        raise ConfigError(str(exc)) from None
+    if settings.dns.upstream_ca is not None:
+        tls_context(settings.dns.upstream_ca)
     for number, table in enumerate(settings.lists):
         try:
             if table.signed.key:

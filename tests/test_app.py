@@ -68,3 +68,30 @@ def test_own_entries_that_mean_nothing_keep_it_from_starting(config):
     with pytest.raises(ConfigError, match=r"profiles\.home\.deny\.0"):
         app.run(load(config))
     assert not (config.parent / "state").exists()
+
+
+@pytest.mark.parametrize(("table", "said"), [
+    ('[dns]\nrecords = [{ name = "router.example", value = "no-address" }]\n', r"dns\.records\.0\.value"),
+    ('[dns]\nupstream_ca = "none.pem"\n', r"dns\.upstream_ca"),
+    ('[dns]\nlisten = ["127.0.0.1:5399"]\nupstreams = ["tcp://127.0.0.1:5399"]\n', r"dns\.upstreams"),
+    (
+        '[dns]\nlisten = ["127.0.0.1:5399"]\nforward = [{ zone = "a.example", upstreams = ["127.0.0.1:5399"] }]\n',
+        r"dns\.forward\.0\.upstreams",
+    ),
+])  # fmt: skip
+def test_what_no_worker_could_serve_is_refused_before_one_starts(tmp_path, table, said):
+    """Records that mean nothing, authorities that are not there, an upstream that is this filter itself."""
+    path = tmp_path / "own.toml"
+    path.write_text(f'[runtime]\nstate = "{tmp_path}/state"\n{table}')
+    with pytest.raises(ConfigError, match=said):
+        app.check(load(path))
+
+
+def test_an_upstream_over_tls_may_stand_at_the_port_where_names_are_asked(tmp_path):
+    """It is reached by TLS, so it is not this filter; every way of writing one is taken."""
+    path = tmp_path / "own.toml"
+    ways = '"tls://127.0.0.1:5399#dns.example", "https://dns.example:5399/q#127.0.0.1", "tcp://127.0.0.1:53"'
+    path.write_text(
+        f'[runtime]\nstate = "{tmp_path}/state"\n[dns]\nlisten = ["127.0.0.1:5399"]\nupstreams = [{ways}]\n'
+    )
+    app.check(load(path))

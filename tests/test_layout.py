@@ -14,7 +14,7 @@ BESIDE = ("contract", "integration", "e2e", "data")
 """Folders of tests that are about several rooms at once."""
 OF_THE_HOUSE = {
     "test_docs.py", "test_layout.py", "test_cases.py",
-    "lists/formats/test_golden.py", "lists/formats/test_agreement.py",
+    "lists/formats/test_golden.py", "lists/formats/test_agreement.py", "dns/test_fuzz.py", "dns/test_alike.py",
 }  # fmt: skip
 ELSEWHERE = {
     "inspection/": "one door: tests/inspection/test_filter.py drives the addon, inside a real mitmproxy",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import struct
 from collections.abc import Iterator
@@ -79,11 +80,37 @@ def _upstreams(settings: Settings) -> Iterator[Check]:
         addresses = tuple(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in found_there)
     if not addresses:
         yield Check("upstream", "fail", "there is none", "set dns.upstreams")
-    found = [_dns_check(f"upstream {address}", address, tcp=False, name=b"\0") for address in addresses]
+    asked = dict.fromkeys((*addresses, *(item for zone in settings.dns.forward for item in zone.upstreams)))
+    found = [_upstream_check(address, settings) for address in asked]
     any_answers = any(check.level == "ok" for check in found)
     for check in found:
         milder = check.level == "fail" and any_answers
         yield Check(check.name, "warn", check.text, "another one answers meanwhile") if milder else check
+
+
+def _upstream_check(address: str, settings: Settings) -> Check:
+    """Ask an upstream as the product does, by whatever way that is."""
+    from filterproxy.dns import wire
+    from filterproxy.dns.answers import EDE_NETWORK_ERROR
+    from filterproxy.dns.cache import Answer
+    from filterproxy.dns.upstreams import Upstreams
+    from filterproxy.settings.dns import split_upstream
+
+    async def ask() -> Answer:
+        told: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        upstreams = Upstreams([split_upstream(address)], _SECONDS, ca=settings.dns.upstream_ca)
+        try:
+            upstreams.ask(wire.Query(0, wire.RD, b"\0", (), wire.NS, wire.IN, None), told.set_result)
+            return await told
+        finally:
+            upstreams.close()
+
+    what, answer = f"upstream {address}", asyncio.run(ask())
+    if answer.ede == EDE_NETWORK_ERROR:
+        return Check(what, "fail", "no answer", "is it running, and does a firewall let it answer?")
+    if answer.failed:
+        return Check(what, "warn", "cannot answer", "does it serve this machine?")
+    return Check(what, "ok", "answers")
 
 
 def _https_at_notice(settings: Settings) -> Iterator[Check]:
@@ -113,8 +140,8 @@ def _refused_check(what: str, address: str, kind: socket.SocketKind) -> Check:
     return Check(what, "warn", "something serves there", "give https an address of its own: it cannot show a notice")
 
 
-def _dns_check(what: str, address: str, *, tcp: bool, name: bytes = b"\x07invalid\0") -> Check:
-    question = struct.pack("!6H", 0x4650, 0x0100, 1, 0, 0, 0) + name + struct.pack("!2H", 2, 1)
+def _dns_check(what: str, address: str, *, tcp: bool) -> Check:
+    question = struct.pack("!6H", 0x4650, 0x0100, 1, 0, 0, 0) + b"\x07invalid\0" + struct.pack("!2H", 2, 1)
     try:
         reply = ask_tcp(address, question) if tcp else ask_udp(address, question)
     except OSError as exc:

@@ -147,8 +147,13 @@ class Batch:
                 self._heads[to * STRIDE : (to + 1) * STRIDE] = self._heads[place * STRIDE : (place + 1) * STRIDE]
 
     def forget_interface(self, place: int, *, six: bool) -> None:
-        """Let routing choose the way of a reply, and the kernel's note to `place` only the address it comes from."""
+        """Let routing choose the way of a reply, and the kernel's note to `place` only the address it comes from.
+
+        A link-local address means nothing without its interface, so there it stays.
+        """
         at = place * CONTROL + (32 if six else 16)  # behind the header of 16 bytes; in6_pktinfo begins with the address
+        if six and self.controls[at - 16] == 0xFE and self.controls[at - 15] & 0xC0 == 0x80:
+            return
         self.controls[at : at + 4] = b"\0\0\0\0"
 
     def control(self, place: int, *, six: bool) -> bytes:

@@ -99,6 +99,8 @@ def read_answer(packet: bytes, *, ad: bool = False) -> Answer:
         body, ttl_at, lifetime = plain
         return Answer(wire.NOERROR, body, answers, 0, ttl_at, (), lifetime, None, ad)
     asked, qtype, _, start = wire.read_question(packet)
+    # What follows is not kept, so no name may reach into it: a client would read another one there.
+    packet = packet[: wire.end_of_records(packet, start, answers + authorities)]
     at, records, known = start, [], {wire.HEADER.size: asked}
     for _number in range(answers + authorities):
         record = wire.read_record(packet, at, known)

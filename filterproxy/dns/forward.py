@@ -74,11 +74,12 @@ class Forwarder:
         """Have `then` called with the answer to `query` of the client `sharer`. Raises Overloaded."""
         key = query.key
         stale = self._cache.stale(key, self._clock())
-        if stale is not None and stale[1]:
+        full = self._waiting >= self._most or self._waiting_of[sharer] >= self._share
+        if stale is not None and (stale[1] or full):
             self._count("dns_stale")
             then(stale[0])
             return
-        if self._waiting >= self._most or self._waiting_of[sharer] >= self._share:
+        if full:
             raise Overloaded
         self._waiting += 1
         self._waiting_of[sharer] += 1
@@ -110,7 +111,7 @@ class Forwarder:
 
     def _arrived(self, key: bytes, answer: Answer) -> None:
         now = self._clock()
-        waiters = self._asked.pop(key)
+        waiters = self._asked.pop(key, ())
         self._cache.put(key, answer, now)
         if answer.failed and (stale := self._cache.stale(key, now)) is not None:
             answer = stale[0]

@@ -26,6 +26,8 @@ BYTES: Final = 16 * 1024 * 1024
 """Bytes that these hold at most."""
 
 
+MET: Final = 16_384
+"""Names of which it is known that they were asked for, for each profile, though not what they were told."""
 NOTHING: Final = Findings.of({}, inherited=False)
 
 Given = tuple[float, bytes, int, "Template"]
@@ -102,7 +104,7 @@ class Template:
 class Memo:
     """What one profile was told. Made by `Memos`, which bounds all of them together."""
 
-    __slots__ = ("_all", "_kin", "_old", "_old_templates", "_templates", "young")
+    __slots__ = ("_all", "_kin", "_met", "_old", "_old_templates", "_templates", "young")
 
     def __init__(self, every: Memos) -> None:
         self._all = every
@@ -112,6 +114,7 @@ class Memo:
         self._templates: dict[bytes, Template] = {}
         self._old_templates: dict[bytes, Template] = {}
         self._kin: dict[bytes, Template] = {}
+        self._met: set[int] = set()
 
     def again(self, packet: bytes, now: float) -> Given | None:
         """Return the reply to `packet`, which is less its id, where one is known that may be given `now`."""
@@ -128,9 +131,9 @@ class Memo:
         key, length = found
         template = self._templates.get(key)
         if template is None:
-            template = self._old_templates.get(key) or self._of_kin(key)
+            template = self._old_templates.get(key)
             if template is None:
-                return None
+                return self._given_to_kin(packet, key, length, now)
             self._add(key, template)
         if now >= template.until:
             return None
@@ -150,13 +153,25 @@ class Memo:
             self._kin[key[1 + key[0] :]] = template
         self._keep(packet, template.given(packet[10 : 10 + length], now))
 
-    def _of_kin(self, key: bytes) -> Template | None:
-        """Return the reply that a name gets as all do below its parent, where that is so; it was never asked for."""
+    def _given_to_kin(self, packet: bytes, key: bytes, length: int, now: float) -> Given | None:
+        """Return the reply that a name gets as all do below its parent, where that is so; it was never asked for.
+
+        It is remembered when it is asked for again: of a flood of invented names none ever is.
+        """
         first = key[0] + 1
         template = self._kin.get(key[first:])
         if template is None or template.kin is None or not template.kin.holds(key[1:first], self._all.host):
             return None
-        return template
+        given = template.given(packet[10 : 10 + length], now)
+        mark = hash(key)
+        if mark in self._met:
+            self._add(key, template)
+            self._keep(packet, given)
+        elif len(self._met) < MET:
+            self._met.add(mark)
+        else:
+            self._met = {mark}
+        return given
 
     def turn(self) -> None:
         """Forget what was not asked for since the last turn."""

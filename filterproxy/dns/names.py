@@ -58,7 +58,10 @@ def judged_as(name: bytes) -> str | None:
 @lru_cache(maxsize=65_536)
 def _plain(name: bytes) -> str:
     """Return the host that a name in wire form spells, where it has its canonical spelling already; else nothing."""
-    text = b".".join(wire.read_name(name, 0)[0])
+    labels = wire.read_name(name, 0)[0]
+    text = b".".join(labels)
+    if text.count(b".") != len(labels) - 1:  # a dot within a label is none between two
+        return ""
     return text.decode() if names.PLAIN.fullmatch(text.decode("latin-1")) else ""
 
 

@@ -53,6 +53,10 @@ class Count(Protocol):
         """Return where such a verdict is counted: a number that is not negative."""
         ...
 
+    def event_cell(self, name: str) -> int:
+        """Return the same for an event."""
+        ...
+
     def add(self, cell: int, number: int) -> None: ...
 
 
@@ -192,8 +196,7 @@ class Resolver:
         """Return the reply that an upstream's answer makes, once every name is judged that it leads to."""
         query = asked.query
         if answer.failed and answer.ede is not None:
-            self.count.event("dns_upstream_error")
-            return answers.error(query, answer.rcode, answer.ede), None
+            return self._fail(asked, answer, known)
         whole = asked.verdict
         if answer.chain:
             profile, policy = asked.profile, asked.policy
@@ -214,6 +217,16 @@ class Resolver:
             return fitting, None
         ttl_at = answer.ttl_at if fitting is reply else ()
         return fitting, self._template(fitting, asked, whole, cell, known, ttl_at)
+
+    def _fail(self, asked: _Asked, answer: Answer, known: Known | None) -> Said:
+        """Return that nobody answered. While upstreams are away all ask again and again, so it is remembered too."""
+        self.count.event("dns_upstream_error")
+        reply = answers.error(asked.query, answer.rcode, answer.ede)
+        if known is None or asked.tcp:
+            return reply, None
+        rest = wire.HEADER.size + len(asked.query.question)
+        until, cell = known.born + answer.lifetime, self.count.event_cell("dns_upstream_error")
+        return reply, Template(reply[2:12], reply[rest:], cell=~cell, until=until)
 
     def _template(
         self, reply: bytes, asked: _Asked, verdict: Verdict, cell: int, known: Known | None, ttl_at: tuple[int, ...]

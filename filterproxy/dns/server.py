@@ -10,8 +10,9 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
+from .front import Front
 from .streams import STRANGERS, Connection, Seats, Stream
-from .udp import Door, Front
+from .udp import Door
 
 if TYPE_CHECKING:
     import socket

@@ -1,147 +1,22 @@
-"""UDP sockets of clients: what was answered before is answered at once, the rest waits in a bounded queue.
-
-All that has arrived is read before anything is worked on that takes longer than a look-up, so that a flood of names
-nobody asked for before keeps no one from the answers that are known. What the queue cannot hold is dropped, of each
-client no more than its share is in it: silence, and the client asks again.
-"""
+"""UDP sockets of clients: what was answered before is answered at once, the rest is handed to the front's queue."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
-from collections import Counter, deque
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from .batch import MOST, NAME, ROOM, Batch, tell_addresses
-from .clients import share
-from .memo import Memo, Memos
-
-if TYPE_CHECKING:
-    from filterproxy.core.policy import Policy
-
-    from .memo import Template
-    from .resolver import Resolver
+from .front import MAX_CLIENTS, Front, Question
 
 ROUNDS: Final = 8
 """Batches that are read at once from one socket before other work gets its turn."""
-WORKED_AT_ONCE: Final = 64
-"""Questions of the queue that are begun before other work gets its turn."""
-MAX_CLIENTS: Final = 65_536
-"""Clients whose profile is remembered."""
-
 
 _text = lru_cache(maxsize=MAX_CLIENTS)(socket.inet_ntop)
 
 _ALONE: Final = (bytes(10) + b"\xff\xff", b"\xfe\x80")
 """How those IPv6 addresses begin that are one client's each: IPv4 as such, and link-local ones."""
-
-
-class Front:
-    """What all UDP sockets of a process share: the replies that were given, and the queue of what is not among them."""
-
-    def __init__(self, resolver: Resolver, entries: int, queue: int) -> None:
-        """`entries` bounds the replies that are remembered, `queue` the questions that may wait to be begun."""
-        self.resolver, self.count, self._entries = resolver, resolver.count, entries
-        self._most, self._share = queue, share(queue)
-        self._queue: deque[_Question] = deque()
-        self._waiting_of = Counter[bytes]()
-        self._scheduled = False
-        self._policy: Policy | None = None
-        self._memos = Memos(entries)
-        self.memos: dict[bytes, Memo] = {}
-        """The memo of each client that is served, by its address in network order."""
-        self._open = 0  # questions that were begun and are not answered yet
-        self._waited: asyncio.Future[None] | None = None
-
-    def begin(self) -> float:
-        """Return the time, and forget all that was said under another policy than is in force. Call it per batch."""
-        policy = self.resolver.policy()
-        if policy is not self._policy:
-            self._policy, self._memos, self.memos = policy, Memos(self._entries, host=policy.bundle.host), {}
-        return self.resolver.clock()
-
-    def take(self, question: _Question) -> None:
-        """Queue a question that no memo answers."""
-        sharer = question.sharer
-        if len(self._queue) >= self._most or self._waiting_of[sharer] >= self._share:
-            self.count.event("dns_overload")
-            return
-        self._waiting_of[sharer] += 1
-        self._queue.append(question)
-
-    def work(self) -> None:
-        """Begin what waits in the queue, or as much of it as is fair to others; the rest at the loop's next turn."""
-        if not self._scheduled:  # else it has its turn already, and a second would come again with each batch
-            self._work()
-
-    def _work(self) -> None:
-        self._scheduled = False
-        queue, waiting_of = self._queue, self._waiting_of
-        for _ in range(min(len(queue), WORKED_AT_ONCE)):
-            question = queue.popleft()
-            sharer = question.sharer
-            waiting_of[sharer] -= 1
-            if not waiting_of[sharer]:
-                del waiting_of[sharer]
-            self._open += 1
-            self.resolver.answer(question.packet, question.client, question.answered)
-        self.schedule()
-
-    def schedule(self) -> None:
-        """See that what waits is begun."""
-        if self._queue and not self._scheduled:
-            self._scheduled = True
-            asyncio.get_running_loop().call_soon(self._work)
-
-    async def drained(self) -> None:
-        """Wait until everything that was taken is answered."""
-        while self._queue or self._open:
-            self._waited = asyncio.get_running_loop().create_future()
-            await self._waited
-        await asyncio.sleep(0)  # what was answered last leaves at the loop's next turn
-
-    def answered(self, question: _Question, reply: bytes | None, template: Template | None) -> None:
-        """Send a reply, and learn it where it may be given again."""
-        self._open -= 1
-        if self._waited is not None and not self._open and not self._waited.done():
-            self._waited.set_result(None)
-        if reply is None:
-            return
-        question.door.say(reply, question.name, question.control)
-        if template is not None and question.policy is self._policy:
-            self._learn(question, template)
-
-    def _learn(self, question: _Question, template: Template) -> None:
-        address = question.door.address_in(question.name)
-        memo = self.memos.get(address)
-        if memo is None:
-            profile = self.resolver.profile(question.client)
-            if profile is None:
-                return
-            if len(self.memos) >= MAX_CLIENTS:
-                self.memos.clear()
-            memo = self.memos[address] = self._memos.of(profile)
-        memo.learn(question.packet[2:], template, self.resolver.clock())
-
-    @property
-    def policy(self) -> Policy | None:
-        """The policy under which the memos hold."""
-        return self._policy
-
-
-class _Question:
-    """A packet on its way to the resolver, and what its reply needs to find back."""
-
-    __slots__ = ("client", "control", "door", "name", "packet", "policy", "sharer")
-
-    def __init__(self, door: Door, packet: bytes, name: bytes, control: bytes) -> None:
-        self.door, self.packet, self.name, self.control = door, packet, name, control
-        self.client, self.policy, self.sharer = door.client_in(name), door.front.policy, door.sharer_in(name)
-
-    def answered(self, reply: bytes | None, template: Template | None) -> None:
-        """Take the reply."""
-        self.door.front.answered(self, reply, template)
 
 
 class Door:
@@ -234,10 +109,10 @@ class Door:
             if lost := batch.reply(self._fd, sizes, missed):
                 front.count.event("dns_unsent", lost)
 
-    def _question(self, place: int, length: int) -> _Question:
+    def _question(self, place: int, length: int) -> Question:
         batch, at = self._in, place * ROOM
         name = batch.names[place * NAME : place * NAME + self._name_length]
-        return _Question(self, batch.data[at : at + length], name, batch.control(place, six=self._six))
+        return Question(self, batch.data[at : at + length], name, batch.control(place, six=self._six))
 
     def _tally(self, cells: list[int]) -> None:
         count, cached, answered = self.front.count, 0, len(cells)

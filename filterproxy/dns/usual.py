@@ -18,6 +18,8 @@ LARGEST: Final = 1232
 
 _FIXED: Final = 11
 """Bytes of an OPT record without options."""
+_LONGEST: Final = 512
+"""Bytes of the longest one that is looked at; a client needs a few dozen."""
 _USUAL: Final = {
     bytes((0x01, bits, 0, 1, 0, 0, 0, 0, 0, extra)): (bits, extra) for bits in (0, 0x10, 0x20, 0x30) for extra in (0, 1)
 }
@@ -59,7 +61,7 @@ def _facts(told: tuple[int, int], tail: bytes) -> bytes | None:
     bits, extra = told
     if not extra:
         return None if tail else bytes((bits,)) + SMALLEST.to_bytes(2)
-    if tail[:3] != b"\0\0\x29" or len(tail) < _FIXED or tail[6]:
+    if tail[:3] != b"\0\0\x29" or not _FIXED <= len(tail) <= _LONGEST or tail[6]:
         return None
     at = _FIXED
     if int.from_bytes(tail[9:11]) != len(tail) - at:

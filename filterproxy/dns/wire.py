@@ -192,6 +192,19 @@ def read_record(packet: bytes, at: int, known: Known | None = None) -> Record:
     return Record(owner, rtype, rclass, ttl, at + 4, at + _FIXED.size, end)
 
 
+def end_of_records(packet: bytes, at: int, count: int) -> int:
+    """Return the offset behind the `count` records that begin at `at`. No name is read, only passed over."""
+    try:
+        for _number in range(count):
+            while 0 < (length := packet[at]) <= 63:
+                at += length + 1
+            at += 2 if length else 1
+            at += _FIXED.size + int.from_bytes(packet[at + 8 : at + 10])
+    except IndexError:
+        raise Malformed("a record that ends early") from None
+    return at
+
+
 def read_target(packet: bytes, record: Record, skip: int = 0, known: Known | None = None) -> Labels:
     """Return the name that stands in a record's data behind `skip` bytes."""
     labels, end = read_name(packet, record.data_at + skip, known)

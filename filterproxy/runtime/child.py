@@ -35,7 +35,8 @@ def main(arguments: list[str]) -> int:
     role, name, descriptor, parent = arguments
     process.harden()
     process.die_with(int(parent))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the supervisor says when
+    for number in (signal.SIGINT, signal.SIGHUP):  # they may reach the whole group; the supervisor says when
+        signal.signal(number, signal.SIG_IGN)
     logs.set_up("info", "text", name)
     sock = socket.socket(fileno=int(descriptor))
     sock.set_inheritable(False)

@@ -75,8 +75,12 @@ class Counters:
         """Count `verdict` under the list that answers for it."""
         self._cells[self.cell(frontend, verdict)] += 1
 
+    def event_cell(self, name: str) -> int:
+        """Return the cell that counts an event."""
+        return self._events[name]
+
     def add(self, cell: int, number: int) -> None:
-        """Count `number` more verdicts of the sort that `cell` named."""
+        """Count `number` more of what `cell` counts."""
         self._cells[cell] += number
 
     def cell(self, frontend: str, verdict: Verdict) -> int:

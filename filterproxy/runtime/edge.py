@@ -16,11 +16,10 @@ from .worker import Worker, now
 
 if TYPE_CHECKING:
     from filterproxy.dns.server import Serving
+    from filterproxy.settings import Settings
+    from filterproxy.settings.dns import Dns
 
     from .channel import Body
-
-_ANSWERED = 15.0
-"""Seconds after which what was taken from another's socket has been answered, or never will be."""
 
 
 async def main(worker: Worker) -> None:
@@ -32,10 +31,10 @@ async def main(worker: Worker) -> None:
         soon_and_short()  # where workers share a core they would only take turns from each other: 15 % of their time
     crowd = Crowd(worker.keys.mac)
     worker.says["clients"] = lambda: crowd.seen
-    resolver = dns.Resolver(settings.dns, worker.live.policy, worker.counters, now, meet=crowd.meet)
+    resolver = dns.Resolver(_dns(settings), worker.live.policy, worker.counters, now, meet=crowd.meet)
     udp, tcp = worker.sockets.get("dns_udp", []), worker.sockets.get("dns_tcp", [])
     serving = await dns.serve(resolver, udp, tcp, settings.dns)
-    others = Others(serving)
+    others = Others(serving, worker.stop)
     worker.takes |= {"cover": others.cover, "uncover": others.uncover}
     worker.ready()
     set_aside()
@@ -43,27 +42,41 @@ async def main(worker: Worker) -> None:
     await serving.close(settings.runtime.drain.total_seconds() * 0.8)
 
 
+def _dns(settings: Settings) -> Dns:
+    """Return the table as it counts here: where nothing looks into https, no host is kept in sight of it."""
+    if settings.gateway.enabled and settings.inspection.enabled:
+        return settings.dns
+    return settings.dns.model_copy(update={"https_records": "pass"})
+
+
+class Lent(socket.socket):
+    """A socket that is closed once nobody holds it: the last question that was taken from it is answered then."""
+
+    def __del__(self) -> None:
+        self.close()
+
+
 class Others:
     """The UDP sockets of workers that are away, read in their place."""
 
-    def __init__(self, serving: Serving) -> None:
-        """Read none yet."""
-        self._serving = serving
-        self._sockets: dict[int, socket.socket] = {}
+    def __init__(self, serving: Serving, stop: asyncio.Event) -> None:
+        """Read none yet; and none any more once `stop` is set."""
+        self._serving, self._stop = serving, stop
+        self._sockets: dict[int, Lent] = {}
 
     def cover(self, body: Body, fds: list[int]) -> None:
         """Read another worker's socket, whose number is the supervisor's."""
         (fd,) = fds
-        sock = socket.socket(fileno=fd)
+        sock = Lent(fileno=fd)
+        if self._stop.is_set():
+            return
         self._sockets[int(body["socket"])] = sock
         self._serving.add_udp(sock)
 
     def uncover(self, body: Body, fds: list[int]) -> None:
-        """Leave it to its worker. What was taken from it is still answered, so it is closed only later."""
+        """Leave it to its worker. What was taken from it is still answered."""
         for fd in fds:
             os.close(fd)
         sock = self._sockets.pop(int(body["socket"]), None)
-        if sock is None:
-            return
-        self._serving.remove_udp(sock)
-        asyncio.get_running_loop().call_later(_ANSWERED, sock.close)
+        if sock is not None:
+            self._serving.remove_udp(sock)

@@ -9,14 +9,15 @@ from __future__ import annotations
 import asyncio
 import gc
 
-_YOUNG = 20_000
-"""New objects until the young are looked through: a fraction of a millisecond."""
+_YOUNG, _TIMES = 10_000, 4
+"""New objects until the youngest are looked through, and how often that is until their elders are too: every object
+costs some 200 ns then, so that neither takes more than a few milliseconds."""
 _NEVER = 1_000_000_000
 _SECONDS = 60.0
 
 
 def set_aside() -> None:
     """Set aside all that lives now, and again every minute, on the running loop; it is still freed when let go."""
-    gc.set_threshold(_YOUNG, 10, _NEVER)
+    gc.set_threshold(_YOUNG, _TIMES, _NEVER)
     gc.freeze()
     asyncio.get_running_loop().call_later(_SECONDS, set_aside)

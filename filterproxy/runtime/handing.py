@@ -40,8 +40,8 @@ class Handing:
         self.segments = Segments(supervisor.settings.runtime.state, lambda: supervisor.rotations.keys)
         self.era = 0
         """The configuration that the bundle in force was made under."""
-        self.published = asyncio.Condition()
-        """Notified with each publication."""
+        self.whole = 0
+        """The configuration under which the last bundle was made that everybody has."""
         self._publishing = asyncio.Lock()
 
     @property
@@ -111,8 +111,7 @@ class Handing:
             running = [other for other in self._supervisor.everyone if other.generation >= 0]
             await asyncio.gather(*(self._hand_over(other) for other in running if not self.is_foreign(other)))
             await self._supervisor.rotations.settle(manifest.keys)
-        async with self.published:
-            self.published.notify_all()
+            self.whole = child.era
         return {"generation": self.segments.generation}
 
     async def _hand_over(self, child: Child) -> bool:

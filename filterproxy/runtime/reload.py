@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
@@ -32,6 +33,7 @@ _WARM: Final = 20.0
 """Seconds that the old control process stays for the sake of its successor's coming up."""
 _WHOLE: Final = 600.0
 """Seconds that workers wait for a bundle of the new lists; then they begin with what there is, as at a start."""
+_LOOK: Final = 0.05
 _SERVES: Final = 60.0
 """Seconds in which a successor should serve. The old one stays until it does, however long that takes."""
 
@@ -45,10 +47,11 @@ class Reloads:
         self._asked = asyncio.Event()
         self._swaps: dict[asyncio.Task[None], Child] = {}
         self._leaving: set[asyncio.Task[None]] = set()
-        self._former: list[Sockets] = []
         self._restarts: dict[str, int] = {}
         self._whole = True
         """Whether everybody works by the configuration in force, as far as is known."""
+        self._again = False
+        """It was asked for meanwhile, with the file that is being taken."""
         self.running = False
         """Whether one is going on."""
 
@@ -70,6 +73,9 @@ class Reloads:
                     self.running = False
                     for child in self._supervisor.children:
                         child.expected = False
+                    if self._again:
+                        self._again = False
+                        self._asked.set()
                 if self._supervisor.all_ready.is_set():
                     self._supervisor.notifier.ready()
         finally:
@@ -78,23 +84,32 @@ class Reloads:
 
     async def _once(self) -> None:
         supervisor = self._supervisor
+        taken = True
         try:
-            settings = await asyncio.to_thread(self._read) if self._read is not None else supervisor.settings
+            settings = await self._wanted()
             if settings == supervisor.settings and self._whole:
                 await supervisor.read_lists()
             else:
                 async with supervisor.rotations.alone:  # its bundle and its keys belong to the control that began it
-                    await self._take(settings)
+                    taken = await self._take(settings)
         except FilterproxyError as exc:
             event(_log, logging.ERROR, "reload_refused", reason=str(exc))
         except Exception as exc:  # noqa: BLE001 - a fault of ours: what is in force stays
             failed(_log, "reload_refused", exc)
         else:
-            event(_log, logging.INFO, "reloaded", workers=settings.runtime.workers, lists=len(settings.lists))
+            name = "reloaded" if taken else "reload_overtaken"
+            event(_log, logging.INFO, name, workers=settings.runtime.workers, lists=len(settings.lists))
 
-    async def _take(self, settings: Settings) -> None:
-        """Put `settings` in force. Raises ConfigError before anything is changed."""
-        supervisor, before = self._supervisor, self._supervisor.bound.sockets
+    async def _wanted(self) -> Settings:
+        """Return what the file says now. Raises ConfigError."""
+        return self._supervisor.settings if self._read is None else await asyncio.to_thread(self._read)
+
+    async def _take(self, settings: Settings) -> bool:
+        """Put `settings` in force, and return whether that came to its end: another file may come in between.
+
+        Raises ConfigError before anything is changed.
+        """
+        supervisor = self._supervisor
         wanted = places(settings, supervisor.roles)
         sockets = self._possible(settings, frozenset(role for role, _ in wanted))
         await self._give_up()
@@ -107,16 +122,16 @@ class Reloads:
         sockets.grow(settings.runtime.workers)
         supervisor.settle()  # what is new has no worker of its own yet
         await self._control()
-        await self._bundle()
+        if not await self._bundle():
+            return False
         await self._edges([name for role, name in wanted if role == "edge"])
         await self._inspector([name for role, name in wanted if role == "inspector"])
         await asyncio.gather(*self._leaving)
-        self._former.append(before)
         if not self._swaps:  # else somebody still reads what is to go
             supervisor.settle()
-            while self._former:
-                self._former.pop().close(but=sockets)
+            sockets.release()
             self._whole = True
+        return True
 
     def _possible(self, settings: Settings, roles: frozenset[str]) -> Sockets:
         """Return the sockets that these settings need. Raises ConfigError for what cannot be had while it runs."""
@@ -141,9 +156,11 @@ class Reloads:
 
     async def _give_up(self) -> None:
         """End the successors of an earlier reload that do not serve to this day."""
-        for task, child in list(self._swaps.items()):
-            task.cancel()
+        late = dict(self._swaps)
+        for task, child in late.items():
+            task.cancel()  # all before the first wait: none of them may take its place meanwhile
             child.end()
+        for child in late.values():
             await self._supervisor.ended(child)
         self._swaps.clear()
 
@@ -165,18 +182,37 @@ class Reloads:
         await supervisor.ended(old)
         new.go.set()
 
-    async def _bundle(self) -> None:
-        """Return once a bundle of the new lists is in force."""
+    async def _bundle(self) -> bool:
+        """Return once a bundle of the new lists is in force; False where another file is to be taken before that."""
         supervisor, handing = self._supervisor, self._supervisor.handing
         if supervisor.control is None:
             await handing.load_last_good()  # whoever makes it may have made another
             handing.belongs_to(supervisor.era)
-            return
+            return True
+        end = time.monotonic() + _WHOLE
+        while handing.whole != supervisor.era:
+            if await self._overtaken():
+                return False
+            if time.monotonic() >= end:
+                event(_log, logging.WARNING, "reload_without_new_lists")
+                break
+            await asyncio.sleep(_LOOK)
+        return True
+
+    async def _overtaken(self) -> bool:
+        """Return whether it is asked for with another file, as where somebody takes back what takes too long."""
+        if not self._asked.is_set():
+            return False
+        self._asked.clear()
         try:
-            async with asyncio.timeout(_WHOLE), handing.published:
-                await handing.published.wait_for(lambda: handing.era == supervisor.era)
-        except TimeoutError:
-            event(_log, logging.WARNING, "reload_without_new_lists")
+            if await self._wanted() == self._supervisor.settings:
+                self._again = True  # what control has read by now may have changed since
+                return False
+        except FilterproxyError as exc:
+            event(_log, logging.ERROR, "reload_refused", reason=str(exc))
+            return False
+        self._asked.set()
+        return True
 
     async def _edges(self, names: list[str]) -> None:
         """Replace the edge workers one after the other, and end those that are too many."""
@@ -251,6 +287,7 @@ class Reloads:
             supervisor.children.remove(child)
             supervisor.aside.append(child)
         child.end()
+        supervisor.settle()  # it may have covered another
         task = asyncio.create_task(supervisor.ended(child))
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)

@@ -37,10 +37,15 @@ Place = tuple[socket.SocketKind, str]
 
 @dataclass
 class Sockets:
-    """Every bound socket, by its place; and which places serve what."""
+    """Every bound socket, by its place; and which places serve what: those that serve nothing wait to be closed."""
 
     held: dict[Place, list[socket.socket]] = field(default_factory=dict)
     uses: dict[str, list[Place]] = field(default_factory=dict)
+
+    @property
+    def used(self) -> set[Place]:
+        """The places that serve something."""
+        return {place for places in self.uses.values() for place in places}
 
     def named(self, *uses: str) -> Iterator[tuple[str, socket.socket]]:
         """Yield use and socket of each of `uses`."""
@@ -65,14 +70,17 @@ class Sockets:
     def rebound(self, settings: Settings, roles: frozenset[str]) -> Sockets:
         """Return the sockets of another configuration: the same ones where an address is the same, else bound now.
 
-        Raises ConfigError naming the key whose address cannot be had; then nothing new is bound.
+        What is not wanted any more stays open until `release`: somebody may still read it, and yet another
+        configuration may want it back. Raises ConfigError naming the key whose address cannot be had; then nothing new
+        is bound.
         """
-        found = Sockets()
+        found = Sockets({place: list(group) for place, group in self.held.items()})
         try:
             for key, use, place in _wanted(settings, roles):
-                if place in found.held:
+                if place in found.used:
                     raise ConfigError(f"{key}: {place[1]}/tcp is taken by another key of this file")
-                found.held[place] = list(self.held.get(place, ())) or [_bound(place, key)]
+                if place not in found.held:
+                    found.held[place] = [_bound(place, key)]
                 found.uses.setdefault(use, []).append(place)
         except BaseException:
             found.close(but=self)
@@ -88,6 +96,12 @@ class Sockets:
             group = self.held[place]
             if len(group) < workers:
                 _grow(group, place, workers)
+
+    def release(self) -> None:
+        """Close what serves nothing."""
+        for place in self.held.keys() - self.used:
+            for sock in self.held.pop(place):
+                sock.close()
 
     def close(self, but: Sockets | None = None) -> None:
         """Close all, but for those that are also `but`'s."""

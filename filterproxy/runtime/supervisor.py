@@ -132,9 +132,10 @@ class Supervisor:
 
     async def ask_control(self, kind: str, body: Body, timeout: float) -> Body:
         """Relay a request to control. Raises ChannelError where it is away or refuses."""
-        if self.control is None or self.control.channel is None:
-            raise ChannelError("the control process does not run; try again in a moment")
-        return await self.control.channel.ask(kind, body, timeout=timeout)
+        control = self.control
+        if control is None or control.channel is None or not control.ready:
+            raise ChannelError("the control process does not serve; try again in a moment")
+        return await control.channel.ask(kind, body, timeout=timeout)
 
     async def read_lists(self) -> None:
         """Have every list read again now; where no control runs, the bundle on disk."""
@@ -182,8 +183,10 @@ class Supervisor:
             self.aside.remove(child)
 
     def settle(self) -> None:
-        """Have every UDP socket read by somebody."""
+        """Have every UDP socket read by somebody, and note whether everybody serves."""
         if not self.stopping.is_set():
+            if all(child.ready for child in self.children):
+                self.all_ready.set()
             self.cover.settle(self.everyone, [sock for _, sock in self.bound.sockets.named("dns_udp")])
 
     async def _keep(self, child: Child) -> None:
@@ -222,8 +225,6 @@ class Supervisor:
             child.ready, child.expected = True, False
             child.served.set()
             self.settle()
-            if all(other.ready for other in self.children):
-                self.all_ready.set()
         elif kind == "report" and child.role == "control":
             if in_charge:  # its successor knows better
                 self.reports.take(body)

@@ -65,15 +65,18 @@ class Watch:
 
     def _tell_manager(self, now: float) -> None:
         supervisor, notifier = self._supervisor, self._supervisor.notifier
-        waiting = supervisor.reloads.running or not supervisor.all_ready.is_set()
+        stopping = supervisor.stopping.is_set()
+        waiting = supervisor.reloads.running or not supervisor.all_ready.is_set() or stopping
         if waiting and now - self._asked > _LONGER / 2:
             self._asked = now
             notifier.longer(_LONGER)
-        if notifier.every is not None and now - self._told >= notifier.every - LOOK and self._serves():
+        if notifier.every is None or now - self._told < notifier.every - LOOK:
+            return
+        if stopping or self._serves():  # the drain is bounded by itself
             self._told = now
             notifier.lives()
 
     def _serves(self) -> bool:
-        """Tell whether an edge worker serves, where any is to."""
-        edges = [child for child in self._supervisor.everyone if child.role == "edge"]
+        """Tell whether an edge worker serves, where any ever did."""
+        edges = [child for child in self._supervisor.everyone if child.role == "edge" and child.served.is_set()]
         return not edges or any(child.serves for child in edges)

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from filterproxy.core.model import Listing
 
 from .base import Table, split_address
-from .dns import Dns
+from .dns import Dns, split_upstream
 from .lists import List
 from .tables import (
     Alerts,
@@ -72,9 +72,12 @@ class Settings(Table):
 
     @model_validator(mode="after")
     def _asks_others(self) -> Self:
-        for upstream in self.dns.upstreams if self.dns.enabled else ():
-            if any(_reaches(upstream, listen) for listen in self.dns.listen):
-                raise ValueError(f"dns.upstreams: {upstream} is where dns.listen serves: it would ask itself for ever")
+        asked = {"dns.upstreams": self.dns.upstreams}
+        asked |= {f"dns.forward.{number}.upstreams": item.upstreams for number, item in enumerate(self.dns.forward)}
+        for key, upstreams in asked.items() if self.dns.enabled else ():
+            for upstream in upstreams:
+                if any(_reaches(upstream, listen) for listen in self.dns.listen):
+                    raise ValueError(f"{key}: {upstream} is where dns.listen serves: it would ask itself for ever")
         return self
 
     @model_validator(mode="after")
@@ -101,11 +104,12 @@ class Settings(Table):
 
 def _reaches(server: str, listen: str) -> bool:
     """Tell whether a question to `server` comes in at `listen`; of all that `0.0.0.0` and `::` take, on loopback."""
-    (there, port), (here, own_port) = split_address(server), split_address(listen)
+    way, there, port, *_ = split_upstream(server)
+    here, own_port = split_address(listen)
     asked, taken = ipaddress.ip_address(there), ipaddress.ip_address(here)
     if isinstance(asked, ipaddress.IPv6Address):
         asked = asked.ipv4_mapped or asked
-    if port != own_port or asked.version != taken.version:
+    if port != own_port or asked.version != taken.version or way in ("tls", "https"):
         return False
     if asked.is_unspecified:  # what is sent there arrives on loopback
         return taken.is_unspecified or taken.is_loopback

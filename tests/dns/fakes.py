@@ -64,7 +64,7 @@ class Counts:
     def __init__(self) -> None:
         self.events: Counter[str] = Counter()
         self.verdicts: list[Verdict] = []
-        self._cells: list[Verdict] = []
+        self._cells: list[Verdict | str] = []
 
     def cell(self, frontend: str, verdict: Verdict) -> int:
         assert frontend == "dns"
@@ -75,7 +75,16 @@ class Counts:
     def add(self, cell: int, number: int) -> None:
         assert cell >= 0
         assert number > 0
-        self.verdicts += [self._cells[cell]] * number
+        what = self._cells[cell]
+        if isinstance(what, str):
+            self.event(what, number)
+        else:
+            self.verdicts += [what] * number
+
+    def event_cell(self, name: str) -> int:
+        if name not in self._cells:
+            self._cells.append(name)
+        return self._cells.index(name)
 
     def event(self, name: str, number: int = 1) -> None:
         assert name in EVENTS

@@ -82,7 +82,8 @@ class Stream:
 
 class Echo:
     """Answers with the packet itself, `big` with 60,000 bytes, `slow` a moment later, `never` not. Serves all but
-    STRANGERS."""
+    STRANGERS.
+    """
 
     def __init__(self) -> None:
         self.count = Counts()

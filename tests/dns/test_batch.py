@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
-import os
 import socket
 import warnings
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import pytest
 
@@ -141,7 +142,7 @@ def test_one_that_cannot_be_sent_stops_no_other():
 
 
 def partly(monkeypatch: pytest.MonkeyPatch, answers: list[int]) -> list[int]:
-    """Have the kernel take what `answers` say: that many, or an error where it is negative. Return what it was asked."""
+    """Have the kernel take what `answers` say: so many, or none and an error. Return how many it was asked to take."""
     asked: list[int] = []
     real = batch._sendmmsg
 
@@ -149,7 +150,7 @@ def partly(monkeypatch: pytest.MonkeyPatch, answers: list[int]) -> list[int]:
         asked.append(count)
         most = answers.pop(0) if answers else count
         if most < 0:
-            batch.ctypes.set_errno(-most)
+            ctypes.set_errno(-most)
             return -1
         return int(real(fd, at, min(most, count), flags))
 
@@ -228,9 +229,9 @@ def test_a_socket_that_is_closed_raises_and_loses():
 
 def test_a_room_holds_no_descriptor():
     """Its memory is of no file, and goes with it."""
-    before = set(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for _ in range(20):
             Batch(told=True)
-    assert set(os.listdir("/proc/self/fd")) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) == before

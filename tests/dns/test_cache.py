@@ -67,6 +67,18 @@ def test_the_additional_section_is_dropped():
     assert (answer.answers, answer.authorities) == (1, 0)
 
 
+def test_no_name_reaches_into_what_is_dropped():
+    """A client would read it on in our own OPT record, as another name than the one that was judged."""
+    asked = bytes(query("fine.example").pack())[12:-11]
+    head = wire.HEADER.pack(1, wire.QR, 1, 2, 0, 0) + asked
+    text = b"\xc0\x0c\0\x10\0\1\0\0\0\x3c"
+    alias = b"\xc0\x0c\0\5\0\1\0\0\0\x3c\0\2" + (0xC000 + len(head) + 12).to_bytes(2)
+    assert read_answer(head + text + b"\0\5\3net\0" + alias).chain == ("net",)
+    for rest in (b"", b"\0", b"\7blocked\7example\0"):
+        with pytest.raises(wire.Malformed):  # a label as long as the record behind it, and then the end
+            read_answer(head + text + b"\0\1" + bytes([len(alias)]) + alias + rest)
+
+
 def test_ttls_sink_with_age_and_nothing_else_changes():
     """Every record grows old alike, and none below nothing."""
     packet = said("a.example 300 IN CNAME b.example\nb.example 60 IN A 192.0.2.1", "example 900 IN NS ns.example.")

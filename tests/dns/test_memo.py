@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filterproxy.dns.memo import LONGEST_PACKET, Memo, Memos, Template
+from filterproxy.core.bundle import Findings
+from filterproxy.dns.memo import LONGEST_PACKET, Kin, Memo, Memos, Template
 from tests.dns.fakes import query
 
 HEAD = bytes(range(10))
@@ -181,14 +182,33 @@ def test_one_reply_longer_than_all_room_is_forgotten_with_the_next():
 def test_a_long_packet_is_not_kept_as_a_whole():
     """A client pads as it likes; the question behind it is remembered all the same."""
     asked = packet(edns=1232)
-    padded = asked[:-2] + (LONGEST_PACKET).to_bytes(2) + b"\0\x0c" + (LONGEST_PACKET - 4).to_bytes(2)
-    padded += bytes(LONGEST_PACKET - 4)
+    padding = LONGEST_PACKET - 20
+    padded = asked[:-2] + (padding + 4).to_bytes(2) + b"\0\x0c" + padding.to_bytes(2) + bytes(padding)
     memo = Memos().of("default")
     memo.learn(padded, template(b"rest"), 0.0)
     assert not memo.young
     for item in (padded, asked):
         assert told(memo, item, 1.0) == HEAD + question(asked) + b"rest"
     assert set(memo.young) == {asked}
+
+
+def test_what_nobody_asked_for_is_told_to_names_that_share_it_and_kept_when_asked_again():
+    """A flood of invented names below a listed one leaves nothing; one that a list says more of is not answered."""
+    shared, own = Findings.of({}, inherited=True), Findings.of({}, inherited=False)
+    memos = Memos(host=lambda host: own if host.startswith("own.") else shared)
+    memo = memos.of("default")
+    kept = template(b"rest", until=inf, kin=Kin("listed.example", shared))
+    memo.learn(packet("one.listed.example"), kept, 0.0)
+    before = held(memos)
+    for name in ("two.listed.example", "TWO.Listed.example", "three.listed.example"):
+        assert told(memo, packet(name), 1.0) == HEAD + question(packet(name)) + b"rest"
+        if name == "two.listed.example":
+            assert held(memos) == before
+    assert packet("two.listed.example") not in memo.young
+    assert packet("TWO.Listed.example") in memo.young
+    for name in ("own.listed.example", "a.two.listed.example", "xn--0.listed.example", "a b.listed.example", "example"):
+        assert told(memo, packet(name), 1.0) is None
+    assert told(memo, packet("four.listed.example", edns=4096), 1.0) is None  # that may be answered otherwise
 
 
 @given(st.binary(max_size=80))

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from filterproxy.core import names as core
-from filterproxy.dns.names import UNSPELLABLE, judged, served
+from filterproxy.dns.names import UNSPELLABLE, judged, judged_as, served
+from filterproxy.dns.records import wire_name
 
 ODD = UNSPELLABLE
 
@@ -33,6 +34,18 @@ ODD = UNSPELLABLE
 def test_a_name_is_judged_in_the_spelling_of_lists(labels, name):
     """Every label bounds a label, whatever it holds."""
     assert judged(labels) == name
+    assert judged_as(wire_name(labels)) == name
+
+
+LABEL = st.one_of(
+    st.binary(min_size=1, max_size=9), st.sampled_from([b"www", b"a.b", b"Example", b"xn--bcher-kva", b"_tcp", b"1"])
+)
+
+
+@given(st.lists(LABEL, max_size=5).map(tuple))
+def test_the_quick_way_to_judge_a_name_finds_the_same(labels):
+    """Also where a label holds a dot, as no host does."""
+    assert judged_as(wire_name(labels)) == judged(labels)
 
 
 @given(st.lists(st.binary(min_size=1, max_size=63), min_size=1, max_size=5).map(tuple))

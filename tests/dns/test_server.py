@@ -41,7 +41,7 @@ def test_closing_answers_what_was_taken_and_leaves_the_rest_in_the_socket(run):
 
     async def story() -> None:
         sockets = Sockets()
-        first = await serve(Echo(), [sockets.udp], [sockets.tcp], Dns())
+        first = await serve(Echo(), [sockets.udp], [sockets.tcp], Dns())  # type: ignore[arg-type]
         stream = await Stream.to(sockets.address)
         stream.send(named("slow.example", 1))
         taken = asyncio.create_task(over_udp(sockets.address, named("slow.example", 2)))
@@ -55,7 +55,7 @@ def test_closing_answers_what_was_taken_and_leaves_the_rest_in_the_socket(run):
         assert (await stream.receive()).header.id == 1
         assert (await taken)[:2] == b"\0\2"
         assert await stream.ended()
-        second = await serve(Echo(), [sockets.udp], [sockets.tcp], Dns())
+        second = await serve(Echo(), [sockets.udp], [sockets.tcp], Dns())  # type: ignore[arg-type]
         assert (await queued)[:2] == b"\0\3"
         assert (await waiting.receive()).header.id == 4
         await second.close(0.1)
@@ -75,7 +75,7 @@ def test_closing_does_not_wait_beyond_its_time(run):
                 pass
 
         sockets = Sockets()
-        serving = await serve(Never(), [sockets.udp], [sockets.tcp], Dns())
+        serving = await serve(Never(), [sockets.udp], [sockets.tcp], Dns())  # type: ignore[arg-type]
         stream = await Stream.to(sockets.address)
         stream.send(named("x.example"))
         with pytest.raises(TimeoutError):

@@ -19,7 +19,7 @@ from filterproxy.dns.answers import EDE_NETWORK_ERROR
 from filterproxy.dns.batch import Packets
 from filterproxy.dns.cache import FINAL, failure
 
-from .exchange import Exchange, Peer
+from .exchange import UNREADABLE, Exchange, Peer
 from .health import order
 from .links import Links, Target, tls_context
 from .message import Question, Randomness
@@ -165,7 +165,12 @@ class Upstreams:
         """Hand over the outcome of a case. What else is asked for it still shows how upstreams do."""
         case.done = True
         self._waiting -= 1
-        case.then(answer)
+        try:
+            case.then(answer)
+        except Exception as exc:  # noqa: BLE001 - else whoever asked would wait for ever
+            log.error("an answer of an upstream could not be handed on: %s", type(exc).__name__)
+            self._count("dns_internal_error")
+            case.then(UNREADABLE)  # of this there is nothing to read
 
     def missed(self, exchange: Exchange, now: float) -> None:
         """Let an upstream rest that was not reached."""
