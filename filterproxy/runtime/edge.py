@@ -11,7 +11,7 @@ from filterproxy import dns
 from filterproxy.dns.crowd import Crowd
 
 from .garbage import set_aside
-from .turns import soon_and_short
+from .turns import one_by_one, soon_and_short
 from .worker import Worker, now
 
 if TYPE_CHECKING:
@@ -28,7 +28,9 @@ async def main(worker: Worker) -> None:
         return
     settings = worker.settings
     if settings.runtime.workers <= len(os.sched_getaffinity(0)):
-        soon_and_short()  # where workers share a core they would only take turns from each other: 15 % of their time
+        soon_and_short()
+    else:  # where workers share a core they would only take turns from each other: a fifth of their time
+        one_by_one()
     crowd = Crowd(worker.keys.mac)
     worker.says["clients"] = lambda: crowd.seen
     resolver = dns.Resolver(_dns(settings), worker.live.policy, worker.counters, now, meet=crowd.meet)

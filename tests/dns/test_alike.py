@@ -17,7 +17,7 @@ from dnslib import QTYPE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from filterproxy.core.model import Action, DnsAnswer, Entry, Kind, Listing, Scope
+from filterproxy.core.model import Action, DnsAnswer, Entry, Https, Kind, Listing, Scope
 from filterproxy.core.policy import Policy, Profile
 from filterproxy.dns import wire
 from filterproxy.dns.cache import Answer, failure, read_answer
@@ -41,7 +41,7 @@ def policy(*blocked: str) -> Policy:
         (Listing("exact"), exact("only.example")),
         (Listing("null", dns=DnsAnswer.NULL, ede=17), tree("null.example")),
         (Listing("odd", dns=DnsAnswer.NOTICE), tree("notice.example")),
-        (Listing("seen", action=Action.INSPECT), tree("seen.example")),
+        (Listing("seen", https=Https.INSPECT), [Entry(Kind.URL, "seen.example/page", Scope.PAGE)]),
         profiles=PROFILES,
     )
 

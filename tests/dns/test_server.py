@@ -66,6 +66,28 @@ def test_closing_answers_what_was_taken_and_leaves_the_rest_in_the_socket(run):
     run(story)
 
 
+def test_closing_answers_what_was_sent_on_connections_that_are_open(run):
+    """The next who gets the sockets cannot have it: it waits in the connection, which is ours."""
+
+    async def story() -> None:
+        sockets = Sockets()
+        serving = await serve(Echo(), [sockets.udp], [sockets.tcp], Dns())  # type: ignore[arg-type]
+        streams = [await Stream.to(sockets.address) for _ in range(20)]
+        await asyncio.sleep(0.1)
+        closing = asyncio.create_task(serving.close(2))
+        await asyncio.sleep(0.02)  # as long as a question is on its way
+        for number, stream in enumerate(streams):
+            stream.send(named("slow.example", number))
+        assert [(await stream.receive()).header.id for stream in streams] == list(range(20))
+        await closing
+        for stream in streams:
+            assert await stream.ended()
+            stream.close()
+        sockets.close()
+
+    run(story)
+
+
 def test_closing_does_not_wait_beyond_its_time(run):
     """What is not answered by then is given up."""
 

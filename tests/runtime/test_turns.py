@@ -4,7 +4,7 @@ import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-from filterproxy.runtime.turns import after_others, soon_and_short
+from filterproxy.runtime.turns import after_others, one_by_one, soon_and_short
 
 
 def nice() -> int:
@@ -26,3 +26,12 @@ def test_short_turns_change_nothing_else():
     with ThreadPoolExecutor(1, initializer=soon_and_short) as short:
         assert short.submit(nice).result() == nice()
         assert short.submit(os.sched_getscheduler, 0).result() == os.sched_getscheduler(0)
+
+
+def test_workers_that_share_a_processor_take_turns_and_nothing_else_changes():
+    """They do not take it from each other for a few packets; their rank among others stays."""
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    with ThreadPoolExecutor(1, initializer=one_by_one) as shared:
+        policy, nice = shared.submit(lambda: (os.sched_getscheduler(0), os.getpriority(os.PRIO_PROCESS, 0))).result()
+    assert (policy, nice) == (os.SCHED_BATCH, before)
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER
