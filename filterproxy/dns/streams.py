@@ -31,6 +31,9 @@ STRANGERS = "strangers"
 STRANGER_SECONDS = 2.0
 """How long a stranger may take for the one question that is refused."""
 
+LAST_SECONDS = 0.1
+"""How long a connection is still read once we close: what its client has sent by then, nobody else can answer."""
+
 Connection = asyncio.Task[None]
 
 
@@ -110,6 +113,7 @@ class Stream:
         read = asyncio.create_task(self._read())
         try:
             await asyncio.wait((stop, read), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((read,), timeout=LAST_SECONDS)
             read.cancel()
             if self._tasks:
                 await asyncio.wait(self._tasks, timeout=self._idle)

@@ -20,7 +20,7 @@ class Total[K: Hashable]:
         for key, value in now.items():
             known = self._last.get(key, 0)
             self.sums[key] = self.sums.get(key, 0) + (value - known if value >= known else value)
-        self._last = now
+        self._last |= now
 
 
 class Reports:
@@ -34,7 +34,9 @@ class Reports:
     def take(self, report: Body) -> None:
         """Take a report of control's."""
         alerts = report.get("alerts", {})
-        self._refused.take((item["id"], item["refused"]) for item in report["lists"])
+        # What was never looked at has no number yet: a control process that has just begun says 0 of every list.
+        known = (item for item in report["lists"] if item["checked_at"] is not None)
+        self._refused.take((item["id"], item["refused"]) for item in known)
         self._raised.take(((kind, name), value) for kind, name, value in alerts.get("raised", ()))
         self._lost.take(alerts.get("undelivered", {}).items())
         self.last = report

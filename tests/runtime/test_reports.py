@@ -7,8 +7,8 @@ from typing import Any
 from filterproxy.runtime.reports import Reports
 
 
-def report(refused: dict[str, int], raised: int = 0, lost: int = 0) -> dict[str, Any]:
-    lists = [{"id": name, "refused": value} for name, value in refused.items()]
+def report(refused: dict[str, int], raised: int = 0, lost: int = 0, at: str | None = "then") -> dict[str, Any]:
+    lists = [{"id": name, "refused": value, "checked_at": at} for name, value in refused.items()]
     return {"lists": lists, "alerts": {"raised": [["stale", "a", raised]], "undelivered": {"mail": lost}}}
 
 
@@ -29,6 +29,14 @@ def test_a_list_that_is_gone_keeps_its_sum():
     for refused in ({"a": 2, "b": 1}, {"b": 1}, {"a": 1, "b": 1}):
         reports.take(report(refused))
     assert reports.refused == {"a": 3, "b": 1}
+
+
+def test_a_control_process_that_has_just_begun_makes_nothing_count_twice():
+    """Until it has read how its lists stand it says 0, and then the number that was told before."""
+    reports = Reports()
+    for refused, at in ((3, "then"), (0, None), (3, "then"), (4, "then")):
+        reports.take(report({"a": refused}, at=at))
+    assert reports.refused == {"a": 4}
 
 
 def test_before_the_first_report_there_is_nothing():

@@ -90,7 +90,7 @@ def test_with_fewer_workers_those_left_read_what_is_left(free_port):
     found.grow(2)
     assert [len(udp(found.of_edge(number, 2))) for number in range(2)] == [2, 1]
     assert [len(udp(found.of_edge(number, 3))) for number in range(3)] == [1, 1, 1]
-    first.close(but=found)
+    found.release()
     assert all(sock.fileno() >= 0 for _, sock in found.named("dns_udp", "dns_tcp"))
     found.close()
 
@@ -111,7 +111,7 @@ def test_a_worker_for_whom_there_is_no_socket_shares_one(free_port, monkeypatch,
 
 
 def test_an_address_that_stays_keeps_its_socket_and_one_that_goes_is_closed(free_port):
-    """Also where it is another key that has it now."""
+    """Also where it is another key that has it now. Until it is released it can be had back."""
     with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
         ports = one.getsockname()[1], two.getsockname()[1]
     first, second = (
@@ -123,7 +123,9 @@ def test_an_address_that_stays_keeps_its_socket_and_one_that_goes_is_closed(free
     assert list(swapped.named("portal")) == [("portal", sock) for _, sock in found.named("console")]
     fewer = load_text(text(free_port, portal=f'listen = "127.0.0.1:{ports[0]}"'))
     gone = swapped.rebound(fewer, frozenset({"control"}))
-    swapped.close(but=gone)
+    back = gone.rebound(second, frozenset({"control"}))
+    assert list(back.named("portal")) == list(swapped.named("portal"))
+    gone.release()
     assert [sock.fileno() >= 0 for _, sock in swapped.named("portal", "console")] == [False, True]
     gone.close()
 

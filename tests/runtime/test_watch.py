@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +21,7 @@ class Killed(Child):
         super().__init__(role, f"{role}-0", load_text(""))
         channel: Any = object()
         self.channel, self.ready = channel, True
+        self.served.set()
         self.signals: list[signal.Signals] = []
 
     def signal(self, number: signal.Signals) -> None:
@@ -35,7 +37,7 @@ class World:
         notifier = SimpleNamespace(every=every, lives=self._lives, longer=self.longer.append)
         supervisor: Any = SimpleNamespace(
             everyone=list(children), settle=self._settle, notifier=notifier, reloads=SimpleNamespace(running=False),
-            all_ready=SimpleNamespace(is_set=lambda: True),
+            all_ready=SimpleNamespace(is_set=lambda: True), stopping=asyncio.Event(),
         )  # fmt: skip
         self.supervisor = supervisor
         self.watch = Watch(supervisor)
@@ -114,3 +116,23 @@ def test_a_long_reload_asks_for_time():
     for second in range(70):
         world.watch.look(1000.0 + second)
     assert len(world.longer) == 3
+
+
+def test_a_worker_that_never_served_is_not_missed_by_the_manager():
+    """DNS was turned on by a reload, and its first bundle takes its time: nothing that served is gone."""
+    child = Killed("edge")
+    child.ready, child.last_beat = False, 1000.0
+    child.served.clear()
+    world = World(child)
+    world.watch.look(1000.0)
+    assert world.lives == 1
+
+
+def test_an_end_that_takes_its_time_is_no_fault():
+    """A long drain, in which no worker takes questions: the manager hears that it goes on, and waits."""
+    child = Killed("edge")
+    child.ending, child.last_beat, world = True, 1000.0, World(child)
+    world.supervisor.stopping.set()
+    for second in range(3):
+        world.watch.look(1000.0 + second)
+    assert (world.lives, len(world.longer)) == (3, 1)
