@@ -2,6 +2,8 @@
 
 One cache serves all profiles, for it holds what upstreams said and never what we decided. Answer and authority section
 are kept byte by byte; the additional section is dropped, since it would carry addresses of names that nobody judged.
+No client is told a TTL of more than a day: else the owner of a name could choose for how many years it is kept there,
+whatever comes to be listed.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from .wire import Malformed
 MAX_RECORDS = 500
 """Records of an upstream's answer; one with more is taken for an attack on our time."""
 MAX_TTL = 86_400
-"""Seconds that an answer is kept at most."""
+"""Seconds that an answer is kept at most, by us and by clients (RFC 8767, section 4, lets us say less)."""
 MAX_NEGATIVE_TTL = 900
 """Seconds that a denial is kept at most (RFC 2308 allows up to three hours)."""
 FAILURE_TTL = 5
@@ -26,6 +28,8 @@ STALE_TTL = 30
 """Seconds that a client may keep an answer whose time is over, and that nobody is asked again (RFC 8767, section 5)."""
 LONGEST_TTL = 0x7FFFFFFF
 EDE_STALE, EDE_STALE_NXDOMAIN = 3, 19
+BYTES_PER_RECORD = 40
+"""Bytes of memory that the place of a record's TTL takes."""
 BYTES_PER_ENTRY = 512
 """What an entry may take on average; beyond it the oldest leave before the number of entries is reached."""
 
@@ -58,6 +62,8 @@ class Answer:
     lifetime: int
     ede: int | None = None
     ad: bool = False
+    lasting: bool = False
+    """Whether a TTL in `body` is more than may be said."""
 
     @property
     def failed(self) -> bool:
@@ -75,11 +81,11 @@ class Answer:
     def aged(self, seconds: int, most: int = LONGEST_TTL) -> bytes:
         """Return the body with every TTL `seconds` lower, and `most` at most.
 
-        None falls below 0, nor counts if its top bit is set.
+        None falls below 0, is above MAX_TTL, nor counts if its top bit is set.
         """
-        if not seconds and most == LONGEST_TTL:
+        if not seconds and most == LONGEST_TTL and not self.lasting:
             return self.body
-        body = bytearray(self.body)
+        body, most = bytearray(self.body), min(most, MAX_TTL)
         for at in self.ttl_at:
             _TTL.pack_into(body, at, min(most, max(0, _plain(_TTL.unpack_from(body, at)[0]) - seconds)))
         return bytes(body)
@@ -101,12 +107,13 @@ def read_answer(packet: bytes, *, ad: bool = False) -> Answer:
     asked, qtype, _, start = wire.read_question(packet)
     # What follows is not kept, so no name may reach into it: a client would read another one there.
     packet = packet[: wire.end_of_records(packet, start, answers + authorities)]
-    at, records, known = start, [], {wire.HEADER.size: asked}
+    at, records, known, lasting = start, [], {wire.HEADER.size: asked}, False
     for _number in range(answers + authorities):
         record = wire.read_record(packet, at, known)
         if record.rtype == wire.OPT:
             raise Malformed("an OPT record out of place")
         records.append(record)
+        lasting = lasting or record.ttl > MAX_TTL
         at = record.end
     rcode = flags & wire.RCODE
     return Answer(
@@ -118,6 +125,7 @@ def read_answer(packet: bytes, *, ad: bool = False) -> Answer:
         chain=names.chain(packet, asked, records[:answers], known),
         lifetime=_lifetime(packet, qtype, rcode, records[:answers], records[answers:]),
         ad=ad,
+        lasting=lasting,
     )
 
 
@@ -134,7 +142,7 @@ def _read_plain(packet: bytes, answers: int) -> tuple[bytes, tuple[int, ...], in
             return None
         for _number in range(answers):
             owner, rtype, rclass, ttl, length = _PLAIN.unpack_from(packet, at)
-            if owner != _ASKED or rtype != qtype or rclass != wire.IN or length != size or ttl > LONGEST_TTL:
+            if owner != _ASKED or rtype != qtype or rclass != wire.IN or length != size or ttl > MAX_TTL:
                 return None
             lowest = min(lowest, ttl)
             ttl_at.append(at + 6 - start)
@@ -263,8 +271,12 @@ class AnswerCache:
 
 
 def _size(answer: Answer) -> int:
-    """Return about how many bytes of memory `answer` takes: by pointers a short body may lead to many long names."""
-    return len(answer.body) + (sum(map(len, answer.chain)) if answer.chain else 0)
+    """Return about how many bytes of memory `answer` takes.
+
+    By pointers a short body may lead to many long names, and what is noted of its records may take more than they do.
+    """
+    names_size = sum(map(len, answer.chain)) if answer.chain else 0
+    return len(answer.body) + BYTES_PER_RECORD * len(answer.ttl_at) + names_size
 
 
 def due_at(answer: Answer, born: float) -> float:

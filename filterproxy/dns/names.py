@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from functools import lru_cache
-from itertools import dropwhile
+from itertools import dropwhile, islice
 from typing import TYPE_CHECKING
 
 from filterproxy.core import names
@@ -96,7 +96,8 @@ def chain(packet: bytes, asked: Labels, records: Sequence[Record], known: Known)
             seen[labels] = None
         if len(seen) > MAX_CHAIN:
             raise wire.Malformed("an answer that leads to too many names")
-    hints = [hint for record in records if record.rtype in _SERVICES for hint in svcparams.hints(packet, record)]
+    hinted = (hint for record in records if record.rtype in _SERVICES for hint in svcparams.hints(packet, record))
+    hints = list(islice(hinted, MAX_CHAIN + 1))  # one record may hold thousands
     if len(seen) + len(hints) > MAX_CHAIN:
         raise wire.Malformed("an answer that leads to too many names")
     if not seen and not hints:

@@ -109,6 +109,8 @@ class Private:
         return False
 
     def _hinted(self, body: bytes, at: int, end: int) -> bool:
+        if svcparams.is_alias(body, at):
+            return False
         params = svcparams.read(body, svcparams.begin(body, at, end), end)
         return any(
             is_private4(address) if len(address) == 4 else self._is_private6(address)

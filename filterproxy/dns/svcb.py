@@ -45,12 +45,17 @@ def stripped(answer: Answer, query: Query) -> Answer:
     changed: dict[Record, bytes | None] = {}
     for record in said.answers:
         if record.rtype in _TYPES:
+            alias = svcparams.is_alias(said.packet, record.data_at)  # its parameters say nothing, sound or not
             start = svcparams.begin(said.packet, record.data_at, record.end)
-            params = svcparams.read(said.packet, start, record.end)
+            try:
+                params = svcparams.read(said.packet, start, record.end)
+            except wire.Malformed:
+                if alias:
+                    continue
+                raise
             left = _stripped(params)
             if left == params:
                 continue
-            alias = said.packet[record.data_at : record.data_at + 2] == b"\0\0"  # its parameters say nothing
             goes = not alias and NO_DEFAULT_ALPN in dict(params) and NO_DEFAULT_ALPN not in dict(left)
             head = said.data(record)[: -len(svcparams.pack(params))]
             changed[record] = None if goes else head + svcparams.pack(left)

@@ -98,8 +98,18 @@ def addresses(params: Params) -> Iterator[bytes]:
             yield from (value[at : at + size] for at in range(0, len(value), size))
 
 
+def is_alias(packet: bytes, at: int) -> bool:
+    """Tell whether a record's data, which begin at `at`, have priority 0: its parameters are to be ignored."""
+    return packet[at : at + 2] == b"\0\0"
+
+
 def hints(packet: bytes, record: Record) -> Iterator[str]:
-    """Return the addresses in both hints of an SVCB or HTTPS record, as hosts are spelled. Raises Malformed."""
+    """Return the addresses in both hints of an SVCB or HTTPS record, as hosts are spelled. Raises Malformed.
+
+    In a record that is but an alias parameters say nothing, and are not read (section 2.4.2).
+    """
+    if is_alias(packet, record.data_at):
+        return
     for address in addresses(read(packet, begin(packet, record.data_at, record.end), record.end)):
         if len(address) == 4:
             yield socket.inet_ntop(socket.AF_INET, address)

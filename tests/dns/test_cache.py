@@ -111,6 +111,31 @@ def test_ttls_are_no_longer_than_may_be():
     assert [record.ttl for record in capped.rr] == [30, 20]
 
 
+@pytest.mark.parametrize(("ttl", "told"), [(86_400, 86_400), (86_401, 86_400), (0x7FFFFFFF, 86_400), (0x80000000, 0)])
+@pytest.mark.parametrize("shape", [
+    "a.example {} IN A 192.0.2.1",
+    "a.example {} IN CNAME b.example\nb.example {} IN A 192.0.2.1",
+])  # fmt: skip
+def test_no_owner_of_a_name_chooses_how_many_years_clients_keep_it(shape, ttl, told):
+    """A fresh answer tells a day at most, so that what is listed tomorrow is asked for anew; a top bit means 0."""
+    packet = said(shape.format(ttl, ttl), "example 900 IN NS ns.example.")
+    answer = read_answer(packet)
+    fresh = DNSRecord.parse(packet[: len(packet) - len(answer.body)] + answer.aged(0))
+    assert {record.ttl for record in fresh.rr} == {told}
+    assert [record.ttl for record in fresh.auth] == [900]
+    plain = read_answer(said(shape.format(ttl, ttl)))
+    assert plain.body == answer.body[: len(plain.body)]
+
+
+def test_an_answer_of_many_small_records_counts_for_what_it_takes():
+    """What is noted of each record is memory as well: the budget is not passed by answers made of little else."""
+    cache = AnswerCache(100)
+    many = read_answer(said("\n".join(f"a.example 300 IN A 192.0.2.{number}" for number in range(1, 251))))
+    for number in range(100):
+        cache.put(number.to_bytes(2), many, 0.0)
+    assert len(cache) <= 100 * BYTES_PER_ENTRY // (250 * (16 + 8 + 28))  # a record, a place in a tuple, and a number
+
+
 @given(st.data())
 def test_reading_a_damaged_answer_gives_an_answer_or_malformed(data):
     """Whatever an upstream sends behind a sound header, nothing else is raised."""

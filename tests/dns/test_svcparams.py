@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from filterproxy.core import names
 from filterproxy.dns import wire
-from filterproxy.dns.svcparams import addresses, begin, hints, keys, pack, protocols, read
+from filterproxy.dns.svcparams import IPV4HINT, addresses, begin, hints, keys, pack, protocols, read
 from filterproxy.dns.wire import Malformed
 
 COM, ORG = "03666f6f076578616d706c6503636f6d00", "03666f6f076578616d706c65036f726700"  # foo.example.com and .org
@@ -114,3 +114,17 @@ def test_every_hint_is_its_own_canonical_host(four, six):
     found = list(hints(*record(pack(((4, b"".join(four)), (6, b"".join(six)))))))
     assert len(found) == len(four) + len(six)
     assert [names.host(host) for host in found] == found
+
+
+def test_what_an_alias_says_beside_its_target_is_not_read():
+    """It is to be ignored (RFC 9460, section 2.4.2): no hint is judged, and nonsense harms no answer."""
+    for params, found in ((pack([(IPV4HINT, bytes(4))]), ["0.0.0.0"]), (b"\xff", None)):
+        data = b"\1x\0" + params
+        for priority, expected in ((b"\0\0", []), (b"\0\1", found)):
+            packet = priority + data
+            record = wire.Record((), wire.HTTPS, wire.IN, 0, 0, 0, len(packet))
+            if expected is None:
+                with pytest.raises(wire.Malformed):
+                    list(hints(packet, record))
+            else:
+                assert list(hints(packet, record)) == expected

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .message import Randomness
 
 VOLLEYS = 256
-"""Ports of one upstream at once; beyond, questions join the youngest volley."""
+"""Ports of one upstream at once; beyond, or without a descriptor for one more, questions join the youngest volley."""
 CROWDED = 4096
 """Questions of one volley; beyond, none is asked: its ids would soon be no riddle."""
 
@@ -119,13 +119,12 @@ class Datagrams:
     def _open(self) -> Volley | None:
         """Return the volley that the next questions belong to; None where they cannot be sent."""
         if len(self._volleys) >= VOLLEYS:
-            youngest = next(reversed(self._volleys.values()))
-            return youngest if len(youngest.waiting) < CROWDED else None
+            return self._youngest()
         try:
             poll = self._poll or self._watch()
             sock = socket.socket(self._family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         except OSError:
-            return None  # there are no descriptors left
+            return self._youngest()  # no descriptors are left: slow names may hold them all, and others must not wait
         try:
             sock.connect(self._address)
             poll.register(sock, select.EPOLLIN)
@@ -135,6 +134,10 @@ class Datagrams:
         volley = Volley(sock)
         self._volleys[volley.fd] = volley
         return volley
+
+    def _youngest(self) -> Volley | None:
+        youngest = next(reversed(self._volleys.values()), None)
+        return youngest if youngest is not None and len(youngest.waiting) < CROWDED else None
 
     def _watch(self) -> select.epoll:
         """Return what watches all volleys. The loop watches that: to have it watch each costs as much as a socket."""

@@ -248,6 +248,23 @@ async def test_the_seventh_descriptor_too_many_is_no_disaster(monkeypatch):
         assert (await here.ask()).answers == 1
 
 
+async def test_slow_names_that_hold_every_descriptor_keep_no_other_name_waiting(monkeypatch):
+    """Where the system gives no socket, a question joins a port that is open."""
+
+    def refused(*args):
+        raise OSError(24, "Too many open files")
+
+    async with Upstream(ZONE, delay=0.05) as upstream, asking(upstream, timeout=2) as here:
+        slow = here.begin()
+        await asyncio.sleep(0.01)
+        with monkeypatch.context() as patch:
+            patch.setattr(socket, "socket", refused)
+            asked = here.begin()
+            await asyncio.sleep(0.01)
+        assert (await asked).answers == (await slow).answers == 1
+    assert len(upstream.ports) == 1
+
+
 @settings(max_examples=30)
 @given(st.lists(st.binary(max_size=80), min_size=1, max_size=5), st.booleans())
 def test_any_datagram_is_passed_over_or_understood(junk, honest_id):
