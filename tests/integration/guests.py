@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.conftest import ROOT
 
-ROUTER, BOX, PHONE = "10.20.0.1", "10.20.0.2", "10.20.0.57"
+ROUTER, BOX, PHONE, ELSEWHERE = "10.20.0.1", "10.20.0.2", "10.20.0.57", "192.0.2.80"
 IMAGE = os.environ.get("FILTERPROXY_IMAGE", "filterproxy")
 DNS, FULL = f"{IMAGE}:dns", f"{IMAGE}:full"
 SITE = """
@@ -23,7 +23,8 @@ class Upstream:
     def resolve(self, request, handler):
         reply = request.reply()
         if request.q.qtype == 1:
-            reply.add_answer(dnslib.RR(request.q.qname, 1, ttl=60, rdata=dnslib.A("10.20.0.1")))
+            address = "10.20.0.1" if str(request.q.qname).lower().startswith("home.") else "192.0.2.80"
+            reply.add_answer(dnslib.RR(request.q.qname, 1, ttl=60, rdata=dnslib.A(address)))
         return reply
 class Page(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
@@ -34,9 +35,9 @@ quiet = dnslib.server.DNSLogger("")
 for tcp in (False, True):
     dnslib.server.DNSServer(Upstream(), address="10.20.0.1", port=53, tcp=tcp, logger=quiet).start_thread()
 print("ready", flush=True)
-http.server.ThreadingHTTPServer(("10.20.0.1", 80), Page).serve_forever()
+http.server.ThreadingHTTPServer(("192.0.2.80", 80), Page).serve_forever()
 """
-"""The router's side: it resolves every name to itself, and is every web site."""
+"""The router's side: it is every web site, and resolves every name to that; those of a home to itself."""
 
 
 def run(*command: str, timeout: float = 60, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -97,6 +98,7 @@ def _wire(made: Network) -> None:
         run("ip", "-n", name, "link", "set", "lo", "up")
     run("ip", "-n", made.router, "link", "add", "lan0", "type", "bridge")
     run("ip", "-n", made.router, "addr", "add", f"{ROUTER}/24", "dev", "lan0")
+    run("ip", "-n", made.router, "addr", "add", f"{ELSEWHERE}/32", "dev", "lo")
     run("ip", "-n", made.router, "link", "set", "lan0", "up")
     for name, address in ((made.box, BOX), (made.phone, PHONE)):
         end = ["name", "eth0", "netns", name, "type", "veth", "peer", "name", f"to-{name[-1]}", "netns", made.router]
