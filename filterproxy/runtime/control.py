@@ -30,6 +30,8 @@ from .rekeying import Rekeying, keys_of, openers
 from .worker import Worker, now
 
 _log = logging.getLogger(__name__)
+_LAST_REQUESTS = 0.2
+"""Seconds in which what was sent before the end may still arrive."""
 _LAST_ALERTS = 1.0
 """Seconds in which alerts that wait may still be sent."""
 
@@ -90,6 +92,16 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Take no signal: the supervisor ends this process."""
         yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no more connections, and for a moment yet what is asked on those that were taken; then end them.
+
+        A connection that is closed before its request was read is reset, and whoever asked gets no page.
+        """
+        for server in self.servers:
+            server.close()
+        await asyncio.sleep(_LAST_REQUESTS)
+        await super().shutdown(sockets)
 
 
 async def _started(servers: list[_Server], serving: list[asyncio.Task[None]]) -> None:
