@@ -7,12 +7,26 @@ and hands the rest on (see `chain.py`).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from .cache import Answer
     from .memo import Template
     from .wire import Query
+
+
+class Way(NamedTuple):
+    """How a question came, as far as its reply depends on that."""
+
+    stream: bool = False
+    """Over a connection: a reply may be as long as a message can be, and the client's address is its own."""
+    encrypted: bool = False
+    """Over TLS: what only the client may read may be told."""
+    profile: str | None = None
+    """The profile that the client chose, where it may; else that of its address counts."""
+
+
+UDP, TCP = Way(), Way(stream=True)
 
 Then = Callable[["Answer"], None]
 """Takes the answer. It is called once, on the event loop, perhaps before `ask` has returned; it raises nothing."""

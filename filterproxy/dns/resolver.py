@@ -15,6 +15,7 @@ from filterproxy.core.decide import decide, shared, strictest
 from filterproxy.core.model import Question, Verdict
 
 from . import answers, names, svcb, usual, wire
+from .asking import UDP
 from .cache import LONGEST_TTL, Answer, AnswerCache, Known, due_at
 from .chain import Chain
 from .clients import Client, read_client
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from filterproxy.core.policy import Policy
     from filterproxy.settings.dns import Dns
 
-    from .asking import Asks, Reply
+    from .asking import Asks, Reply, Way
     from .wire import Query
 
 _REFUSED_TYPES = frozenset((249, 250, 251, 252))
@@ -69,7 +70,7 @@ class _Asked(NamedTuple):
     profile: str
     policy: Policy
     verdict: Verdict
-    tcp: bool
+    way: Way
     reply: Reply
 
 
@@ -115,13 +116,13 @@ class Resolver:
         known = self._client(client)
         return None if known is None or self.policy().profile_of(known.address) is None else known.sharer
 
-    def profile(self, client: str) -> str | None:
-        """Return the profile of `client` (an IP address), or None where it is not served."""
+    def profile(self, client: str, way: Way = UDP) -> str | None:
+        """Return the profile of `client` (an IP address) that came this way, or None where it is not served."""
         known = self._client(client)
-        return None if known is None else self.policy().profile_of(known.address)
+        return None if known is None else _profile(known, self.policy(), way)
 
-    def answer(self, packet: bytes, client: str, reply: Reply, *, tcp: bool = False) -> None:
-        """Have `reply` called with the reply to `packet` of `client` (an IP address).
+    def answer(self, packet: bytes, client: str, reply: Reply, way: Way = UDP) -> None:
+        """Have `reply` called with the reply to `packet` of `client` (an IP address), which came this way.
 
         Never raises on what a client or an upstream sent, and lets nothing pass that could not be judged.
         """
@@ -131,7 +132,7 @@ class Resolver:
             return
         self.count.event("dns_queries")
         try:
-            said = self._begin(packet, client, reply, tcp=tcp)
+            said = self._begin(packet, client, reply, way)
         except Exception as exc:  # noqa: BLE001 - whatever went wrong, a question is refused and never let through
             said = answers.bare(packet, self._failed(exc)), None
         if said is not None:
@@ -142,13 +143,13 @@ class Resolver:
         self.count.event("dns_internal_error")
         return wire.SERVFAIL
 
-    def _begin(self, packet: bytes, client: str, reply: Reply, *, tcp: bool) -> Said | None:
+    def _begin(self, packet: bytes, client: str, reply: Reply, way: Way) -> Said | None:
         """Return the reply where it is known at once; else it comes when an upstream has answered."""
         if packet[2] & 0x78:  # an opcode other than QUERY
             return answers.bare(packet, wire.NOTIMP), None
         known = self._client(client)
         policy = self.policy()  # one question, one policy, also where an upstream lets us wait
-        profile = policy.profile_of(known.address) if known is not None else None
+        profile = _profile(known, policy, way) if known is not None else None
         try:
             query = wire.read_stranger(packet) if profile is None else wire.read_query(packet)
         except wire.Malformed:
@@ -156,20 +157,21 @@ class Resolver:
             return answers.bare(packet, wire.FORMERR), None
         if known is None or profile is None:
             self.count.event("dns_refused_client")
-            return answers.fitted(query, answers.error(query, wire.REFUSED, answers.EDE_PROHIBITED), tcp=tcp), None
+            refused = answers.error(query, wire.REFUSED, answers.EDE_PROHIBITED)
+            return answers.fitted(query, refused, tcp=way.stream), None
         refusal = _refusal(query)
         if refusal is not None:
             return refusal, None
-        return self._judged(query, known, profile, policy, reply, tcp=tcp)
+        return self._judged(query, known, profile, policy, way, reply)
 
     def _judged(
-        self, query: Query, client: Client, profile: str, policy: Policy, reply: Reply, *, tcp: bool
+        self, query: Query, client: Client, profile: str, policy: Policy, way: Way, reply: Reply
     ) -> Said | None:
         name, qtype = names.judged_as(query.name), query.qtype
         own = verdict = self._judge(profile, policy, qtype, name)
         if qtype in (wire.SVCB, wire.HTTPS):
             verdict = strictest((own, self._judge(profile, policy, qtype, names.served(query.labels))))
-        asked = _Asked(query, name, client, profile, policy, verdict, tcp, reply)
+        asked = _Asked(query, name, client, profile, policy, verdict, way, reply)
         if verdict.blocked:
             return self._block(asked, verdict, own=own.blocked)
         if not query.flags & wire.RD:  # what others asked before, and we remember, is no one's business
@@ -212,8 +214,8 @@ class Resolver:
             except wire.Malformed:
                 return answers.error(query, wire.SERVFAIL, answers.EDE_NO_AUTHORITY), None
         reply = answers.relayed(query, answer, known.age if known is not None else 0, self._longest(whole))
-        fitting = answers.fitted(query, reply, tcp=asked.tcp)
-        if known is None or asked.tcp:
+        fitting = answers.fitted(query, reply, tcp=asked.way.stream)
+        if known is None:
             return fitting, None
         ttl_at = answer.ttl_at if fitting is reply else ()
         return fitting, self._template(fitting, asked, whole, cell, known, ttl_at)
@@ -222,7 +224,7 @@ class Resolver:
         """Return that nobody answered. While upstreams are away all ask again and again, so it is remembered too."""
         self.count.event("dns_upstream_error")
         reply = answers.error(asked.query, answer.rcode, answer.ede)
-        if known is None or asked.tcp:
+        if known is None:
             return reply, None
         rest = wire.HEADER.size + len(asked.query.question)
         until, cell = known.born + answer.lifetime, self.count.event_cell("dns_upstream_error")
@@ -264,8 +266,8 @@ class Resolver:
         """Return the answer to what is blocked; `own` tells that it is the name that was asked for."""
         cell = self._count(verdict)
         reply = answers.blocked(asked.query, verdict, self._settings.block_ttl, self._notice, asked=own)
-        fitting = answers.fitted(asked.query, reply, tcp=asked.tcp)
-        if not own or asked.tcp:  # where an answer led to a blocked name, another may come to lead elsewhere
+        fitting = answers.fitted(asked.query, reply, tcp=asked.way.stream)
+        if not own:  # where an answer led to a blocked name, another may come to lead elsewhere
             return fitting, None
         template = self._template(fitting, asked, verdict, cell, None, ())
         if template.until == inf and template.size <= usual.SMALLEST - _LONGEST_QUESTION:
@@ -300,6 +302,12 @@ def _kin(asked: _Asked) -> Kin | None:
 @lru_cache(maxsize=1024)
 def _type_name(qtype: int) -> str:
     return str(QTYPE[qtype])
+
+
+def _profile(client: Client, policy: Policy, way: Way) -> str | None:
+    """Return the profile that counts: the one that was chosen, of a client that has one by its address."""
+    own = policy.profile_of(client.address)
+    return own if own is None or way.profile is None else way.profile
 
 
 def _met(client: Client | None, meet: Callable[[str], None]) -> Client | None:

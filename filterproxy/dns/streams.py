@@ -11,12 +11,13 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Protocol
 
 from . import wire
+from .asking import TCP, UDP
 from .clients import share
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .asking import Reply
+    from .asking import Reply, Way
     from .resolver import Count
 
 OUTSTANDING = 32
@@ -44,7 +45,7 @@ class Answers(Protocol):
     def count(self) -> Count: ...
 
     def sharer(self, client: str) -> str | None: ...
-    def answer(self, packet: bytes, client: str, reply: Reply, *, tcp: bool = False) -> None: ...
+    def answer(self, packet: bytes, client: str, reply: Reply, way: Way = UDP) -> None: ...
 
 
 class Seats:
@@ -165,7 +166,7 @@ class Stream:
             if not future.done():  # else the connection has ended
                 future.set_result(reply)
 
-        self._resolver.answer(packet, self._client, told, tcp=True)
+        self._resolver.answer(packet, self._client, told, TCP)
         return future
 
     async def _flush(self) -> None:

@@ -65,7 +65,7 @@ class Sockets:
             group = self.held[place]
             mine = group[number::workers] or [group[number % len(group)]]
             found += [("dns_udp", sock) for sock in mine]
-        return [*found, *self.named("dns_tcp")]
+        return [*found, *self.named("dns_tcp", "dns_dot", "dns_doh")]
 
     def rebound(self, settings: Settings, roles: frozenset[str]) -> Sockets:
         """Return the sockets of another configuration: the same ones where an address is the same, else bound now.
@@ -136,6 +136,9 @@ def _wanted(settings: Settings, roles: frozenset[str]) -> Iterator[tuple[str, st
         for number, address in enumerate(settings.dns.listen):
             yield f"dns.listen[{number}]", "dns_udp", (socket.SOCK_DGRAM, address)
             yield f"dns.listen[{number}]", "dns_tcp", (socket.SOCK_STREAM, address)
+        for use, addresses in (("dot", settings.dns.encrypted.dot), ("doh", settings.dns.encrypted.doh)):
+            for number, address in enumerate(addresses):
+                yield f"dns.encrypted.{use}[{number}]", f"dns_{use}", (socket.SOCK_STREAM, address)
     if "control" in roles and settings.portal.enabled:
         yield "portal.listen", "portal", (socket.SOCK_STREAM, settings.portal.listen)
     if "control" in roles and settings.console.enabled:

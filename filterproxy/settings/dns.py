@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from filterproxy.core.names import is_address
 
 from .base import PRIVATE, Duration, FilePath, Served, SocketAddress, Table, host_name, socket_address, split_address
+from .service import Bypass, Encrypted, Limits, Transfer
 
 _LABEL = 63
 DNS64_PREFIXES = (32, 40, 48, 56, 64, 96)
@@ -151,6 +152,11 @@ class Dns(Table):
     """Records of your own, answered without asking anybody; what a list blocks stays blocked:
     `{ name = "router.home.example", type = "A", value = "192.168.1.1", ttl = 300 }`, or a table `[[dns.records]]` for
     each. The type is A, AAAA, CNAME, PTR, TXT, MX or SRV; A and 300 seconds unless it says."""
+
+    encrypted: Encrypted = Encrypted()
+    bypass: Bypass = Bypass()
+    limits: Limits = Limits()
+    transfer: Transfer = Transfer()
 
     @field_validator("notice_addresses")
     @classmethod

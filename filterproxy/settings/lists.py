@@ -148,6 +148,10 @@ class List(Table):
     """The extended DNS error. Unset: 16 for law and court, 15 for voluntary, 17 for subscriber."""
     appeal: str = ""
     """Where the owner of the list hears appeals: a URL or an e-mail address."""
+    rpz: bool = False
+    """Whether resolvers may take it as a response policy zone (`dns.transfer`)."""
+    rpz_receivers: tuple[str, ...] = Field(default=(), max_length=100)
+    """Ids of the receivers that may. Empty: all, but of a confidential list none."""
     columns: Columns = Columns()
     fetch: Fetch = Fetch()
     signed: Signed = Signed()
@@ -187,6 +191,8 @@ class List(Table):
             raise ValueError("http_status 451 is only for basis law or court (RFC 7725)")
         if self.resolved_action is Action.ALLOW and self.on_failure is OnFailure.CLOSED:
             raise ValueError('a list that allows refuses nothing: on_failure = "closed" is not for it')
+        if self.rpz and self.resolved_action is not Action.BLOCK:
+            raise ValueError("rpz: only a list that blocks can be given to other resolvers")
         if self.mandatory and self.opt_out:
             raise ValueError("a mandatory list has no opt_out")
         return self

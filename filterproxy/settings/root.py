@@ -81,6 +81,15 @@ class Settings(Table):
         return self
 
     @model_validator(mode="after")
+    def _gives_zones(self) -> Self:
+        known = {item.id for item in self.dns.transfer.receivers}
+        for table in self.lists:
+            for name in table.rpz_receivers:
+                if name not in known:
+                    raise ValueError(f"lists.{table.id}.rpz_receivers: dns.transfer has no receiver {name}")
+        return self
+
+    @model_validator(mode="after")
     def _can_mail(self) -> Self:
         if self.alerts.email and not (self.mail.server and self.mail.sender):
             raise ValueError("alerts.email: needs mail.server and mail.sender")

@@ -277,3 +277,6 @@ class Profile(Table):
     """Entries this profile allows: `host` (with all below it), `*.host` (below it), `=host` (it alone), or a URL."""
     deny: Annotated[tuple[str, ...], Field(max_length=100_000)] = ()
     """Entries this profile refuses, written alike."""
+    choose: bool = False
+    """Whether any client that is served may choose this profile, by the path of DNS over HTTPS or the server name of
+    DNS over TLS (`dns.encrypted`); leave it off where a stricter one could be left so."""

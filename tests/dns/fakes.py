@@ -16,7 +16,7 @@ from filterproxy.core.bundle import Bundle
 from filterproxy.core.model import DnsAnswer, Entry, Kind, Listing, Scope, Verdict
 from filterproxy.core.policy import Policy, Profile
 from filterproxy.dns import wire
-from filterproxy.dns.asking import Asks, Then
+from filterproxy.dns.asking import TCP, UDP, Asks, Then
 from filterproxy.dns.cache import Answer
 from filterproxy.dns.forward import Forwarder
 from filterproxy.dns.memo import Template
@@ -108,7 +108,7 @@ async def answered(resolver: Resolver, packet: bytes, client: str = CLIENT, *, t
     def take(reply: bytes | None, template: Template | None) -> None:
         came.set_result(reply)  # a second one raises
 
-    resolver.answer(packet, client, take, tcp=tcp)
+    resolver.answer(packet, client, take, TCP if tcp else UDP)
     return await came
 
 

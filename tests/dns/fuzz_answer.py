@@ -12,7 +12,7 @@ import dns.rdatatype
 
 from filterproxy.core.model import Entry, Https, Kind, Listing, Scope
 from filterproxy.dns import svcb, wire
-from filterproxy.dns.asking import Asks, Then
+from filterproxy.dns.asking import TCP, UDP, Asks, Then
 from filterproxy.dns.cache import Answer, failure, read_answer
 from filterproxy.dns.dns64 import Dns64, Prefix
 from filterproxy.dns.local import Local
@@ -135,6 +135,8 @@ def _benches() -> list[Bench]:
 
 BENCHES = _benches()
 
+WAYS_IN = {False: UDP, True: TCP}
+
 
 def run(data: bytes) -> None:
     """Ask, over UDP and TCP, with `data` as what the upstream says."""
@@ -142,9 +144,10 @@ def run(data: bytes) -> None:
         return
     SAID.data = data
     asked, number = ASKED[data[0] % len(ASKED)], data[1] % len(BENCHES)
-    for tcp in (False, True):
+    for tcp, way_in in WAYS_IN.items():
         said: list[bytes | None] = []
-        BENCHES[number].resolver.answer(asked, CLIENT, lambda reply, _, said=said: said.append(reply), tcp=tcp)  # type: ignore[misc]
+        resolver = BENCHES[number].resolver
+        resolver.answer(asked, CLIENT, lambda reply, _, said=said: said.append(reply), way_in)  # type: ignore[misc]
         assert len(said) == 1
         assert said[0] is not None
         _check(asked, said[0], WAYS[number // 2], tcp=tcp)

@@ -8,6 +8,7 @@ import dns.rcode
 
 from filterproxy.core.model import Entry, Https, Kind, Listing, Scope
 from filterproxy.dns import names, usual, wire
+from filterproxy.dns.asking import TCP, UDP
 from filterproxy.dns.cache import Answer, failure, read_answer
 from filterproxy.dns.memo import Memos, Template
 from tests.dns.fakes import CLIENT, Below, bench, exact, policy_of, query, tree
@@ -88,7 +89,7 @@ def run(data: bytes) -> None:
 
 def _answered(data: bytes, client: str = CLIENT, *, tcp: bool = False) -> tuple[bytes | None, Template | None]:
     said: list[tuple[bytes | None, Template | None]] = []
-    HERE.resolver.answer(data, client, lambda reply, template: said.append((reply, template)), tcp=tcp)
+    HERE.resolver.answer(data, client, lambda reply, template: said.append((reply, template)), TCP if tcp else UDP)
     assert len(said) == 1
     return said[0]
 

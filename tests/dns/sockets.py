@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 
 from dnslib import DNSRecord
 
-from filterproxy.dns.asking import Reply
+from filterproxy.dns.asking import UDP, Reply, Way
 from filterproxy.dns.server import Serving, serve
 from filterproxy.settings.dns import Dns
 from tests.dns.fakes import Counts, query
@@ -100,14 +100,14 @@ class Echo:
     def clock(self) -> float:
         return 0.0
 
-    def profile(self, client: str) -> str | None:
+    def profile(self, client: str, way: Way = UDP) -> str | None:
         return "default"
 
     def close(self) -> None:
         self.closed = True
 
-    def answer(self, packet: bytes, client: str, reply: Reply, *, tcp: bool = False) -> None:
-        self.clients.append((client, tcp))
+    def answer(self, packet: bytes, client: str, reply: Reply, way: Way = UDP) -> None:
+        self.clients.append((client, way.stream))
         self.busy += 1
         self.most = max(self.most, self.busy)
         said = bytes(60_000) if b"big" in packet else None if b"silent" in packet else packet

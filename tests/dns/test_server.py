@@ -93,7 +93,7 @@ def test_closing_does_not_wait_beyond_its_time(run):
 
     async def story() -> None:
         class Never(Echo):
-            def answer(self, *_: object, tcp: bool = False) -> None:
+            def answer(self, *_: object) -> None:
                 pass
 
         sockets = Sockets()
