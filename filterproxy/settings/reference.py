@@ -91,7 +91,13 @@ _PROFILES: Sequence[Mapping[str, object]] = (
     },
 )
 
-_SAID_OF = {"socket_address": "address", "_network": "network", "_upstream": "upstream", "_zone": "name"}
+_SAID_OF = {
+    "socket_address": "address",
+    "_network": "network",
+    "_upstream": "upstream",
+    "_zone": "name",
+    "_name": "name",
+}
 """What a validator lets pass, in a word."""
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -32,9 +34,15 @@ def test_the_example_holds_the_defaults():
     }
     of_samples = ("[[", "[lists.", "[profiles.")
     plain_keys = [key for key in reference.every_key() if key.default and not key.table.startswith(of_samples)]
-    assert {(table, name) for table, rows in tables.items() for name in rows} == {
-        (key.table.strip("[]"), key.name) for key in plain_keys
-    }
+    assert set(_written(tables)) == {f"{key.table.strip('[]')}.{key.name}" for key in plain_keys}
+
+
+def _written(tables: dict[str, Any], above: str = "") -> Iterator[str]:
+    for name, value in tables.items():
+        if isinstance(value, dict):
+            yield from _written(value, f"{above}{name}.")
+        else:
+            yield above + name
 
 
 @pytest.mark.parametrize(
