@@ -50,7 +50,7 @@ def checks(settings: Settings, *, quick: bool) -> Iterator[Check]:
     from filterproxy.errors import ControlError
     from filterproxy.runtime.client import ask
 
-    from . import probes
+    from . import probes, probes_encrypted
     from .probes import Check
 
     yield probes.keys(settings)
@@ -66,6 +66,7 @@ def checks(settings: Settings, *, quick: bool) -> Iterator[Check]:
     yield from _clients(status)
     if not quick:
         yield from probes.network(settings)
+        yield from probes_encrypted.encrypted(settings)
 
 
 def _processes(status: dict[str, Any]) -> Iterator[Check]:

@@ -1,7 +1,8 @@
 """The rooms between a question that is not blocked and those who answer it, in the order in which they are asked.
 
-Own records come first, for they are the operator's word. Addresses for NAT64 are made of what all others say. A zone
-with upstreams of its own may have private addresses; what comes from everybody else's may not.
+What would lead past this resolver is denied before all, and what it says of itself nobody else may say; then own
+records, for they are the operator's word. Addresses for NAT64 are made of what all others say. A zone with upstreams of
+its own may have private addresses; what comes from everybody else's may not.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ from typing import TYPE_CHECKING
 
 from filterproxy.settings.dns import UpstreamAddress, split_upstream
 
+from .about import About
+from .bypass import Denied
+from .discovery import Discovery
 from .dns64 import Dns64, Prefix
 from .local import Local
 from .rebinding import Private
@@ -33,8 +37,8 @@ log = logging.getLogger(__name__)
 class Chain:
     """All rooms, and the upstreams at their ends. Made on no loop, used on one, and closed there."""
 
-    def __init__(self, settings: Dns, count: Callable[[str], None]) -> None:
-        """Build what `settings` ask for; `count` counts events by name.
+    def __init__(self, settings: Dns, count: Callable[[str], None], about: About | None = None) -> None:
+        """Build what `settings` ask for; `count` counts events by name, `about` is what clients may know of us.
 
         Raises ValueError for records that mean nothing; what else could be wrong was refused with the settings.
         """
@@ -52,7 +56,9 @@ class Chain:
             rest = Zones(zones, rest)
         if settings.dns64:
             rest = Dns64(rest, settings.dns64)
-        self._first = Local(rest, settings.records)
+        rest = Local(rest, settings.records)
+        rest = Discovery(rest, settings, about or About())
+        self._first = Denied(rest, settings.bypass)
 
     def ask(self, query: Query, then: Then) -> None:
         """Have `then` called with the answer to `query`."""

@@ -7,6 +7,7 @@ import pytest
 from dnslib import DNSRecord
 
 from filterproxy.dns import answers
+from filterproxy.dns.about import About
 from filterproxy.dns.cache import LONGEST_TTL, Answer
 from filterproxy.dns.chain import Chain
 from filterproxy.dns.wire import Query, read_query
@@ -53,6 +54,27 @@ async def test_rooms_are_asked_in_their_order():
         zone["fine.example", "AAAA"] = ""
         assert (await asked(chain, "fine.example", "AAAA"))[0] == [made]
         assert {str(item.q.qname).lower() for item in own.seen} == {"www.corp.example."}
+        chain.close()
+
+
+async def test_what_leads_past_us_is_denied_before_all_and_what_we_say_of_ourselves_nobody_else_says():
+    """Also where a record, a zone or an upstream would answer; the profiles that may be chosen are among our names."""
+    names = ("use-application-dns.net", "mask.icloud.com", "_dns.resolver.arpa")
+    async with Upstream({(name, "A"): A.format(name) for name in names}) as everybody:
+        settings = Dns.model_validate({
+            "upstreams": [everybody.address],
+            "forward": [{"zone": "icloud.com", "upstreams": [everybody.address]}],
+            "records": [{"name": "use-application-dns.net", "value": "10.1.2.3"}],
+            "encrypted": {
+                "name": "dns.example", "dot": ["192.0.2.53:853"], "certificate": "/c.pem", "key": "/k.pem",
+            },
+        })  # fmt: skip
+        chain = Chain(settings, Counts().event, About(profiles=("family",)))
+        for name in names:
+            assert (await asked(chain, name))[0] == []
+        assert (await asked(chain, "dns.example"))[0] == ["192.0.2.53"]
+        assert (await asked(chain, "family.dns.example"))[0] == ["192.0.2.53"]
+        assert everybody.seen == []
         chain.close()
 
 
