@@ -89,6 +89,7 @@ def check(settings: Settings) -> None:
     from filterproxy.errors import SourceError
     from filterproxy.lists import guard, sources
     from filterproxy.lists.own import compile_own
+    from filterproxy.runtime import process
 
     guard.check(settings)
     try:
@@ -97,6 +98,10 @@ def check(settings: Settings) -> None:
         raise ConfigError(str(exc)) from None
     if settings.dns.upstream_ca is not None:
         tls_context(settings.dns.upstream_ca)
+    if settings.dns.encrypted.enabled:
+        _check_certificate("dns.encrypted", settings.dns.encrypted, process.user_to_become(settings.runtime.user))
+    if settings.dns.transfer.listen:
+        _check_transfer(settings)
     for number, table in enumerate(settings.lists):
         try:
             if table.signed.key:
@@ -105,6 +110,30 @@ def check(settings: Settings) -> None:
             raise ConfigError(f"lists.{number}.{exc}") from None
     for _ in compile_own(settings, bytes(32)):
         pass
+
+
+def _check_transfer(settings: Settings) -> None:
+    """Raise ConfigError where zones could not be given: the keys of receivers, and what the service is known by."""
+    from filterproxy.dns.transfer import receivers
+    from filterproxy.runtime import process
+
+    user, table = process.user_to_become(settings.runtime.user), settings.dns.transfer
+    receivers.read(settings, user.uid if user else None)
+    _check_certificate("dns.transfer", table, user)
+
+
+def _check_certificate(where: str, table: Encrypted | Transfer, user: User | None) -> None:
+    """Raise ConfigError where a service of that table could not be reached over TLS once we run as `user`."""
+    from filterproxy.dns import tls
+
+    if table.certificate is None or table.key is None:
+        return
+    try:
+        tls.load(table.certificate, table.key, ("dot",))
+    except tls.UnfitError as exc:
+        raise ConfigError(f"{where}.certificate, key: {exc}") from None
+    if user is not None and table.key.stat().st_uid != user.uid:
+        raise ConfigError(f"{where}.key: {table.key} belongs to another user than {user.name}: chown it")
 
 
 def _drop(user: User | None) -> None:

@@ -57,7 +57,7 @@ def compile_segment(
     `counted` is asked for further shares once all items were taken.
     """
     listing = listing or Listing(name)
-    spares, keeps = listing.action is Action.ALLOW, name.startswith("list:")
+    spares, keeps = listing.action is Action.ALLOW, name.startswith(("list:", "override:"))
     shares = dict.fromkeys(Shares.__slots__, 0)
     packing, patterns = Packing(), _Patterns(key)
     wanted = Rows(listing, key, named=name.startswith("override:"))

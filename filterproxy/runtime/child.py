@@ -19,7 +19,7 @@ from filterproxy.errors import FilterproxyError
 from . import logs, process
 from .worker import Worker, receive
 
-_UVLOOP = frozenset({"edge", "control"})  # mitmproxy's master dies on it
+_UVLOOP = frozenset({"edge", "control", "transfer"})  # mitmproxy's master dies on it
 
 
 class Role(Protocol):

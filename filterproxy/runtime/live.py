@@ -31,6 +31,8 @@ class Live:
         self._policy = publish.policy_of(settings, (), bytes(32), 0, {})
         self.adopted = asyncio.Event()
         """Set once the supervisor has handed over a bundle, were it an empty one."""
+        self.renewed = asyncio.Event()
+        """Set with every bundle; whoever waits for the next one clears it."""
 
     def policy(self) -> Policy:
         """Return the policy in force. Call it for each packet or request, and keep it no longer."""
@@ -51,6 +53,7 @@ class Live:
                     os.close(fd)
             self._policy, self._segments, self.manifest = policy, segments, manifest
             self.adopted.set()
+            self.renewed.set()
         event(_log, logging.INFO, "bundle_adopted", generation=manifest.generation)
         return {"generation": manifest.generation}
 

@@ -16,6 +16,8 @@ def places(settings: Settings, roles: frozenset[str]) -> list[tuple[str, str]]:
         found += [("edge", f"edge-{number}") for number in range(settings.runtime.workers)]
     if "inspector" in roles and settings.inspection.enabled and settings.gateway.enabled:
         found.append(("inspector", "inspector"))
+    if "control" in roles and settings.dns.transfer.listen and any(table.rpz for table in settings.lists):
+        found.append(("transfer", "transfer"))
     return found
 
 

@@ -125,7 +125,8 @@ class Reloads:
         if not await self._bundle():
             return False
         await self._edges([name for role, name in wanted if role == "edge"])
-        await self._inspector([name for role, name in wanted if role == "inspector"])
+        for role in ("inspector", "transfer"):
+            await self._single(role, [name for other, name in wanted if other == role])
         await asyncio.gather(*self._leaving)
         if not self._swaps:  # else somebody still reads what is to go
             supervisor.settle()
@@ -245,17 +246,21 @@ class Reloads:
             if child.role == "inspector" and concerns_inspector(child.settings) == concerns_inspector(now):
                 child.settings, child.era = now, self._supervisor.era
 
-    async def _inspector(self, names: list[str]) -> None:
-        """Stop and start the inspector, which binds its port itself, where anything that it works by has changed."""
+    async def _single(self, role: str, names: list[str]) -> None:
+        """Stop and start the one process of a role of which two would be in each other's way.
+
+        The inspector, which binds its port itself, where anything that it works by has changed; and the one that
+        transfers zones, which keeps their serials in a file.
+        """
         supervisor = self._supervisor
-        old = next((child for child in supervisor.children if child.role == "inspector"), None)
+        old = next((child for child in supervisor.children if child.role == role), None)
         if old is not None and names and old.era == supervisor.era:
             return
         if old is not None:
             self._leave(old)
             await supervisor.ended(old)
         for name in names:
-            new = self._successor("inspector", name)
+            new = self._successor(role, name)
             self._place(None, new)
             supervisor.start(new)
             with contextlib.suppress(TimeoutError):

@@ -143,6 +143,9 @@ def _wanted(settings: Settings, roles: frozenset[str]) -> Iterator[tuple[str, st
         yield "portal.listen", "portal", (socket.SOCK_STREAM, settings.portal.listen)
     if "control" in roles and settings.console.enabled:
         yield "console.listen", "console", (socket.SOCK_STREAM, settings.console.listen)
+    if "transfer" in roles:
+        for number, address in enumerate(settings.dns.transfer.listen):
+            yield f"dns.transfer.listen[{number}]", "transfer", (socket.SOCK_STREAM, address)
     if settings.metrics.enabled:
         yield "metrics.listen", "metrics", (socket.SOCK_STREAM, settings.metrics.listen)
 

@@ -40,7 +40,7 @@ from .watch import Watch
 _log = logging.getLogger(__name__)
 _TICK = 2.0
 _GRACE = 3.0
-_USES = {"control": ("portal", "console"), "inspector": ()}
+_USES = {"control": ("portal", "console"), "inspector": (), "transfer": ("transfer",)}
 
 
 @dataclass
@@ -232,11 +232,21 @@ class Supervisor:
             return await self.handing.publish(child, self.segments.verified(str(body["signed"])))
         elif kind == "rewrap" and in_charge:
             return self.rotations.rewrap(body)
+        elif kind == "enumeration" and child.role == "edge":
+            self._warn(body)
         elif kind == "beat":
             child.clients = str(body.get("clients", child.clients))
         else:
             raise ChannelError(f"{kind} is not for {child.name} to ask")
         return None
+
+    def _warn(self, body: Body) -> None:
+        """Have control raise an alarm of a worker's; where none runs here, it stands in the log."""
+        if self.control is None:
+            event(_log, logging.WARNING, "enumeration", network=str(body["network"]), entries=str(body["entries"]))
+        elif self.control.channel is not None:
+            with contextlib.suppress(ChannelError):
+                self.control.channel.tell("enumeration", body)
 
     async def _drain(self) -> None:
         for child in self.everyone:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from filterproxy.core.membership import digest
-from filterproxy.core.model import BadLine, Entry, Kind, Scope
+from filterproxy.core.model import Action, BadLine, Entry, Kind, Scope
 from filterproxy.lists.compile import compile_segment
 from filterproxy.lists.entries import unpacked
 from tests.policies import KEY, NOW, entries, table
@@ -58,3 +58,10 @@ def test_a_reference_of_a_confidential_list_reaches_no_worker(confidential, kept
     references = {facts.reference for _, facts in compiled.segment().membership.find(digest("a.example/page", KEY))}
     assert references == {kept}
     assert next(unpacked(compiled.entries)).reference == "case-7"
+
+
+def test_what_spares_a_list_is_kept_as_its_entries_are():
+    """Sealed: zones for other resolvers are made of both."""
+    entry = Entry(Kind.DOMAIN, "a.example", Scope.EXACT, Action.ALLOW)
+    assert list(unpacked(compile_segment("override:x", [entry], KEY).entries)) == [entry]
+    assert not compile_segment("profile:x", [entry], KEY).entries
