@@ -31,7 +31,7 @@ docs: $(VENV)/.ready ## Write anew what is generated: docs/configuration.md and 
 
 # Each prints its figures, and all are run, whether or not one falls short.
 BENCHMARKS := cli_lines lists_lookups lists_compile lists_refresh lists_vs_peers \
-              dns_vs_peers dns_misses dns_flood dns_workers http_vs_peers
+              dns_vs_peers dns_misses dns_flood dns_workers dns_encrypted dns_transfer http_vs_peers
 
 bench: $(VENV)/.ready bench-data/blocked.urls ## Measure the command line, lists of millions, and DNS and HTTP beside their peers
 	@short=0; for script in $(BENCHMARKS); do $(BIN)/python -m benchmarks.$$script || short=1; done; exit $$short

@@ -38,6 +38,7 @@ listen = ["127.0.0.1:{dns}"]
 upstreams = ["127.0.0.1:{upstream}"]
 clients = ["127.0.0.0/8"]
 max_inflight = 4000
+limits = {{ rate = 10_000_000 }}
 [gateway]
 listen = "127.0.0.1:{gateway}"
 clients = ["127.0.0.0/8"]
@@ -57,13 +58,17 @@ refresh = "24h"
 
 
 class Installation:
-    """`filterproxy run` on a folder of its own; `events` are its log's lines, each with the moment it came."""
+    """`filterproxy run` on a folder of its own; `events` are its log's lines, each with the moment it came.
 
-    def __init__(self, folder: Path) -> None:
+    `more` follows its configuration, which ends within the table of its list.
+    """
+
+    def __init__(self, folder: Path, more: str = "") -> None:
         self.folder, self.state = folder, folder / "state"
         self.source, self.config = folder / "long.domains", folder / "config.toml"
         self.config.write_text(
             _CONFIG.format(folder=folder, workers=WORKERS, dns=DNS, gateway=GATEWAY, portal=PORTAL, upstream=UPSTREAM)
+            + more
         )
         self.events: list[tuple[float, str]] = []
         self._process: subprocess.Popen[str] | None = None
