@@ -65,9 +65,9 @@ class Receiver:
         return time.monotonic() - begun
 
     def records(self) -> Iterator[str]:
-        """Yield the records of the last answer."""
+        """Yield the records of the last answer, but for its signatures."""
         with self._said.open() as said:
-            yield from (line for line in said if line[:1] not in (";", "\n"))
+            yield from (line for line in said if line[:1] not in (";", "\n") and not line.startswith(KEY))
 
     def serial(self) -> int:
         """Return the serial in force."""

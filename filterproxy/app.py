@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from filterproxy.core.policy import Policy
     from filterproxy.inspection import HttpFilter
     from filterproxy.runtime.process import User
+    from filterproxy.settings.service import Encrypted, Transfer
 
 ROLES = frozenset({"control", "edge", "inspector"})
 

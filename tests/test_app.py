@@ -87,6 +87,30 @@ def test_what_no_worker_could_serve_is_refused_before_one_starts(tmp_path, table
         app.check(load(path))
 
 
+@pytest.mark.parametrize(("secret", "said"), [
+    ("", r"^dns\.transfer\.receivers: one: secret: .* cannot be opened"),
+    ("c2hvcnQ=", r"^dns\.transfer\.receivers: one: secret: .* has 5 bytes"),
+    ("MDEyMzQ1Njc4OTAxMjM0NQ==", r"^dns\.transfer\.certificate, key: "),
+])  # fmt: skip
+def test_zones_that_could_not_be_given_are_told_before_the_start(tmp_path, secret, said):
+    """A receiver's key that cannot be used, and a certificate that is not there."""
+    if secret:
+        (tmp_path / "secret").write_text(secret)
+        (tmp_path / "secret").chmod(0o600)
+    path = tmp_path / "own.toml"
+    path.write_text(f"""
+[runtime]
+state = "{tmp_path}/state"
+[dns.transfer]
+listen = ["127.0.0.1:8853"]
+certificate = "{tmp_path}/none.pem"
+key = "{tmp_path}/none.pem"
+receivers = [{{ id = "one", networks = ["192.0.2.1/32"], key_name = "one.example", secret = "{tmp_path}/secret" }}]
+""")
+    with pytest.raises(ConfigError, match=said):
+        app.check(load(path))
+
+
 def test_an_upstream_over_tls_may_stand_at_the_port_where_names_are_asked(tmp_path):
     """It is reached by TLS, so it is not this filter; every way of writing one is taken."""
     path = tmp_path / "own.toml"

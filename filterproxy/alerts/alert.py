@@ -14,6 +14,7 @@ Fact = str | int
 
 KINDS: Final = (
     "domain", "list_refused", "list_stale", "quarantine", "quarantine_overdue", "licence_ending", "licence_ended",
+    "enumeration",
 )  # fmt: skip
 """Every kind of alert. They are labels of a metric: the names stay."""
 
@@ -25,6 +26,7 @@ TITLES: Final = {
     "quarantine_overdue": "Entries in quarantine wait too long for a decision",
     "licence_ending": "The licence of a list ends soon",
     "licence_ended": "The licence of a list has ended",
+    "enumeration": "Somebody may be finding out what is listed",
 }
 """What people read of each kind."""
 
@@ -100,6 +102,12 @@ def licence_ended(list_id: str, until: date) -> Alert:
     """The licence ended after the day `until`, and the list was wiped."""
     text = f"The licence of list {list_id} ended after {until.isoformat()}: the list was wiped and blocks nothing."
     return Alert("licence_ended", list_id, text, {"licence_until": until.isoformat()})
+
+
+def enumeration(list_id: str, entries: int, network: str) -> Alert:
+    """One network of clients, told by a digest, met `entries` distinct entries of this list within an hour."""
+    text = f"One network of clients met {entries} distinct entries of list {list_id} within an hour."
+    return Alert("enumeration", list_id, text, {"entries": entries, "network": network}, network)
 
 
 def _clean(text: str) -> str:

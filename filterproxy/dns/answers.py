@@ -30,11 +30,23 @@ if TYPE_CHECKING:
 UDP_SIZE = LARGEST
 """Bytes of the largest message we ask for over UDP, as of those we send: it passes unfragmented (DNS flag day 2020)."""
 TCP_SIZE = 65_535
+BLOCK = 468
+"""A padded reply is as many bytes long, or a multiple (RFC 8467, section 4.1)."""
 
 EDE_NOT_READY, EDE_PROHIBITED, EDE_NOT_AUTHORITATIVE, EDE_NO_AUTHORITY, EDE_NETWORK_ERROR = 14, 18, 20, 22, 23
 
 _NULL = (ipaddress.ip_address("0.0.0.0"), ipaddress.ip_address("::"))
-_BADVERS = 16
+_BADVERS, _BADCOOKIE = 16, 23
+_HINFO_TTL = 3600
+_OPT_START = b"\0\0\x29" + LARGEST.to_bytes(2)
+"""How each of our OPT records begins: the root, the type, and what we take."""
+
+Error = int | tuple[int, bytes] | None
+"""An extended error (RFC 8914): a code, or that and a text."""
+
+_OPTION = struct.Struct("!HH")
+_HINFO = RD(b"\7RFC8482\0")
+"""A processor of that name, and no system (RFC 8482, section 4.2)."""
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -55,16 +67,35 @@ def bad_version(query: Query) -> bytes:
     return _ours(query, _BADVERS)
 
 
-def blocked(query: Query, verdict: Verdict, ttl: int, notice: Sequence[Address], *, asked: bool) -> bytes:
+def bad_cookie(query: Query) -> bytes:
+    """Return BADCOOKIE: the client is to ask again with the cookie that it is given here (RFC 7873, section 5.2.3)."""
+    return _ours(query, _BADCOOKIE)
+
+
+def cut(query: Query) -> bytes:
+    """Return nothing but TC: the client is to come over TCP."""
+    return _ours(query, wire.NOERROR, flags=wire.TC)
+
+
+def hinfo(query: Query, most: int) -> bytes:
+    """Return what is said to whoever asks for every type there is (RFC 8482), to be kept `most` seconds at most."""
+    return _ours(query, wire.NOERROR, answer=[_asked_name(wire.HINFO, min(most, _HINFO_TTL), _HINFO)])
+
+
+def blocked(
+    query: Query, verdict: Verdict, ttl: int, notice: Sequence[Address], *, asked: bool, text: bytes = b""
+) -> bytes:
     """Return the answer that the responsible list gives to what `verdict` blocks.
 
     `asked` tells that the blocked name is the one asked for, not one that it leads to. Only then may NXDOMAIN be said,
-    and only where everything below is blocked too, since NXDOMAIN denies all of that (RFC 8020).
+    and only where everything below is blocked too, since NXDOMAIN denies all of that (RFC 8020). `text` goes with the
+    extended error.
     """
     found = verdict.match
     if verdict.unavailable is not None or found is None:
         return _ours(query, wire.SERVFAIL, ede=EDE_NOT_READY)
-    how, ede = found.listing.dns, found.listing.ede
+    how = found.listing.dns
+    ede: Error = (found.listing.ede, text) if text else found.listing.ede
     if how is DnsAnswer.REFUSED:
         return _ours(query, wire.REFUSED, ede=ede)
     if how in (DnsAnswer.NULL, DnsAnswer.NOTICE):
@@ -77,7 +108,7 @@ def blocked(query: Query, verdict: Verdict, ttl: int, notice: Sequence[Address],
 
 def relayed(query: Query, answer: Answer, age: int, most: int) -> bytes:
     """Return what an upstream said `age` seconds ago, as the answer to `query`, to be kept `most` seconds at most."""
-    opt = opt_record(do=query.do, ede=answer.ede) if query.edns is not None else b""
+    opt = _opt(query, answer.ede)
     flags = _flags(query, answer.rcode) | (wire.AD if answer.ad and (query.do or query.flags & wire.AD) else 0)
     return b"".join((
         wire.HEADER.pack(query.id, flags, 1, answer.answers, answer.authorities, bool(opt)),
@@ -96,10 +127,39 @@ def fitted(query: Query, reply: bytes, *, tcp: bool) -> bytes:
     return _ours(query, reply[3] & wire.RCODE, flags=wire.TC)
 
 
-@lru_cache(maxsize=64)
-def opt_record(*, do: bool, ede: int | None = None, extended: int = 0) -> bytes:
+def padded(query: Query, reply: bytes) -> bytes:
+    """Return `reply`, one of ours, so long that its length tells nothing (RFC 7830), where the client pads as well.
+
+    Only for replies that are encrypted: others it would make a better weapon.
+    """
+    if query.edns is None or not query.edns.padded:
+        return reply
+    at = reply.rfind(_OPT_START)
+    length = -(len(reply) + _OPTION.size) % BLOCK
+    if at < 0 or len(reply) + _OPTION.size + length > TCP_SIZE:
+        return reply
+    return with_option(reply, at, _OPTION.pack(wire.PADDING, length) + bytes(length))
+
+
+def with_option(reply: bytes, at: int, option: bytes) -> bytes:
+    """Return `reply` with one more packed `option` in its OPT record, which begins at `at` and is the end of it."""
+    length = int.from_bytes(reply[at + 9 : at + 11]) + len(option)
+    return b"".join((reply[: at + 9], length.to_bytes(2), reply[at + 11 :], option))
+
+
+def _opt(query: Query, ede: Error = None, extended: int = 0) -> bytes:
+    """Return the OPT record of our reply, where there is to be one."""
+    if query.edns is None:
+        return b""
+    opt = opt_record(do=query.do, ede=ede, extended=extended)
+    return with_option(opt, 0, query.answered) if query.answered else opt
+
+
+@lru_cache(maxsize=256)
+def opt_record(*, do: bool, ede: Error = None, extended: int = 0) -> bytes:
     """Return our OPT record, packed. `extended` are the upper bits of the response code."""
-    options = [] if ede is None else [EDNSOption(15, struct.pack("!H", ede))]
+    code, text = ede if isinstance(ede, tuple) else (ede, b"")
+    options = [] if code is None else [EDNSOption(wire.EXTENDED_ERROR, struct.pack("!H", code) + text)]
     buffer = DNSBuffer()
     EDNS0(flags="do" if do else "", ext_rcode=extended, udp_len=UDP_SIZE, opts=options).pack(buffer)
     return bytes(buffer.data)
@@ -115,11 +175,11 @@ def _ours(
     *,
     answer: Sequence[bytes] = (),
     authority: Sequence[bytes] = (),
-    ede: int | None = None,
+    ede: Error = None,
     flags: int = 0,
 ) -> bytes:
     """Return a reply of our own making. A response code above 15 needs a query with EDNS."""
-    opt = opt_record(do=query.do, ede=ede, extended=rcode >> 4) if query.edns is not None else b""
+    opt = _opt(query, ede, rcode >> 4)
     header = wire.HEADER.pack(
         query.id, _flags(query, rcode) | flags, 1, len(answer), len(authority), bool(opt)
     )  # fmt: skip

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 SHARES = 8
 _CUSTOMER = 56
 """Bits of an IPv6 address that providers give to a customer, who is free to use all addresses behind them."""
+_CUSTOMERS = (1 << 128) - (1 << 128 - _CUSTOMER)
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -45,4 +46,5 @@ def read_client(text: str, networks: Sequence[Network]) -> Client | None:
         return None
     if address.version == 4 or address.is_link_local:  # the first half of a link-local address tells nobody apart
         return Client(str(address), str(address))
-    return Client(str(address), str(ipaddress.ip_network((address, _CUSTOMER), strict=False)))
+    customer = int(address) & _CUSTOMERS  # by hand, for the library takes longer for that than for all else
+    return Client(str(address), f"{ipaddress.IPv6Address(customer)}/{_CUSTOMER}")

@@ -3,15 +3,23 @@
 All that has arrived is read before anything is worked on that takes longer than a look-up, so that a flood of names
 nobody asked for before keeps no one from the answers that are known. What the queue cannot hold is dropped, of each
 client no more than its share is in it: silence, and the client asks again.
+
+A client that asks more than `limits` allows loses its memo for a while, so that each of its questions is looked at
+here; all others pay nothing for that.
 """
 
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import Counter, deque
 from typing import TYPE_CHECKING, Final
 
+from filterproxy.settings.service import Limits as Table
+
+from . import answers, wire
 from .clients import share
+from .limits import Address, Limits
 from .memo import Memo, Memos
 
 if TYPE_CHECKING:
@@ -26,11 +34,16 @@ WORKED_AT_ONCE: Final = 64
 MAX_CLIENTS: Final = 65_536
 """Clients whose profile is remembered."""
 
+UNLIMITED: Final = Table(rate=0)
+
+_COOKIE: Final = wire.COOKIE.to_bytes(2) + b"\0"
+"""What is in every packet with a cookie, and in few others."""
+
 
 class Front:
     """What all UDP sockets of a process share: the replies that were given, and the queue of what is not among them."""
 
-    def __init__(self, resolver: Resolver, entries: int, queue: int) -> None:
+    def __init__(self, resolver: Resolver, entries: int, queue: int, limits: Table = UNLIMITED) -> None:
         """`entries` bounds the replies that are remembered, `queue` the questions that may wait to be begun."""
         self.resolver, self.count, self._entries = resolver, resolver.count, entries
         self._most, self._share = queue, share(queue)
@@ -39,8 +52,10 @@ class Front:
         self._scheduled = False
         self._policy: Policy | None = None
         self._memos = Memos(entries)
-        self.memos: dict[bytes, Memo] = {}
-        """The memo of each client that is served, by its address in network order."""
+        self.memos: dict[Address, Memo] = {}
+        """The memo of each client that is served and within its limits."""
+        self.limits = Limits(limits)
+        self._now = 0.0
         self._open = 0  # questions that were begun and are not answered yet
         self._waited: asyncio.Future[None] | None = None
 
@@ -49,16 +64,49 @@ class Front:
         policy = self.resolver.policy()
         if policy is not self._policy:
             self._policy, self._memos, self.memos = policy, Memos(self._entries, host=policy.bundle.host), {}
-        return self.resolver.clock()
+        self._now = now = self.resolver.clock()
+        if now >= self.limits.due:
+            for address in self.limits.look(now):
+                self.memos.pop(address, None)
+        return now
 
     def take(self, question: Question) -> None:
         """Queue a question that no memo answers."""
+        if self.limits.counting and not self._allows(question):
+            self.count.event("dns_limited")
+            if random.getrandbits(1):  # half of them: what a victim is sent is less than what came in its name
+                self._turn_away(question)
+            return
         sharer = question.sharer
         if len(self._queue) >= self._most or self._waiting_of[sharer] >= self._share:
             self.count.event("dns_overload")
             return
         self._waiting_of[sharer] += 1
         self._queue.append(question)
+
+    def _allows(self, question: Question) -> bool:
+        """Tell whether a question is within the limits of its client, or shows by a cookie that it is from there."""
+        limits, packet = self.limits, question.packet
+        if _COOKIE in packet and self.resolver.cookies.shown(packet, question.client):
+            limits.spare(question.address)
+            return True
+        return not limits.watched or limits.allows(question.address, self._now)
+
+    def _turn_away(self, question: Question) -> None:
+        """Say how to come instead: with the cookie that is given here where the client has one, else over TCP.
+
+        Strangers are told nothing, nor is who sent what cannot be read.
+        """
+        resolver, packet = self.resolver, question.packet
+        if len(packet) < wire.HEADER.size or packet[2] & 0xF8 or resolver.profile(question.client) is None:
+            return
+        try:
+            query = wire.read_query(packet)
+        except wire.Malformed:
+            return
+        resolver.cookies.give(query, question.client)
+        reply = answers.bad_cookie(query) if query.answered else answers.cut(query)
+        question.door.say(reply, question.name, question.control)
 
     def work(self) -> None:
         """Begin what waits in the queue, or as much of it as is fair to others; the rest at the loop's next turn."""
@@ -103,9 +151,11 @@ class Front:
             self._learn(question, template)
 
     def _learn(self, question: Question, template: Template) -> None:
-        address = question.door.address_in(question.name)
+        address = question.address
         memo = self.memos.get(address)
         if memo is None:
+            if self.limits.watched and self.limits.network(address) in self.limits.watched:
+                return
             profile = self.resolver.profile(question.client)
             if profile is None:
                 return
@@ -123,11 +173,12 @@ class Front:
 class Question:
     """A packet on its way to the resolver, and what its reply needs to find back."""
 
-    __slots__ = ("client", "control", "door", "name", "packet", "policy", "sharer")
+    __slots__ = ("address", "client", "control", "door", "name", "packet", "policy", "sharer")
 
     def __init__(self, door: Door, packet: bytes, name: bytes, control: bytes) -> None:
         self.door, self.packet, self.name, self.control = door, packet, name, control
         self.client, self.policy, self.sharer = door.client_in(name), door.front.policy, door.sharer_in(name)
+        self.address = door.address_in(name)
 
     def answered(self, reply: bytes | None, template: Template | None) -> None:
         """Take the reply."""

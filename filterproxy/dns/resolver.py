@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import secrets
 import time
 from functools import lru_cache, partial
 from math import inf
@@ -14,11 +15,13 @@ from dnslib import QTYPE
 from filterproxy.core.decide import decide, shared, strictest
 from filterproxy.core.model import Question, Verdict
 
-from . import answers, names, svcb, usual, wire
+from . import answers, names, structured, svcb, usual, wire
+from .about import About
 from .asking import UDP
 from .cache import LONGEST_TTL, Answer, AnswerCache, Known, due_at
 from .chain import Chain
 from .clients import Client, read_client
+from .cookies import Cookies
 from .forward import Forwarder, Overloaded
 from .memo import Kin, Template
 from .records import wire_name
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from filterproxy.core.model import Match
     from filterproxy.core.policy import Policy
     from filterproxy.settings.dns import Dns
 
@@ -37,7 +41,7 @@ _REFUSED_TYPES = frozenset((249, 250, 251, 252))
 """TKEY, TSIG, IXFR, AXFR: no question that a client of ours may put."""
 _NOTHING = Verdict()
 _LONGEST_QUESTION = wire.MAX_NAME + 4
-_SERVICES = frozenset((wire.SVCB, wire.HTTPS, wire.ANY))
+_SERVICES = frozenset((wire.SVCB, wire.HTTPS))
 """What is answered with records that say how to reach a service."""
 
 Said = tuple[bytes, Template | None]
@@ -73,6 +77,10 @@ class _Asked(NamedTuple):
     way: Way
     reply: Reply
 
+    def hidden(self, reply: bytes) -> bytes:
+        """Return a reply as it leaves: padded, where that is of use and was asked for."""
+        return answers.padded(self.query, reply) if self.way.encrypted else reply
+
 
 class Resolver:
     """Answers one DNS message at a time; it owns no socket of a client's. All calls are made on one event loop."""
@@ -87,14 +95,22 @@ class Resolver:
         rest: Asks | None = None,
         clock: Callable[[], float] = time.monotonic,
         meet: Callable[[str], None] = lambda _: None,
+        key: bytes | None = None,
+        blocks: Callable[[str, Match], None] = lambda *_: None,
+        about: About | None = None,
     ) -> None:
-        # `meet` is told of each client that is served, once for as long as it is remembered.
+        # `meet` is told of each client that is served, once for as long as it is remembered; `blocks` of each block
+        # that is not from memory. `key` makes cookies, `about` is what clients may know of us.
         self.count, self.policy, self.clock = count, policy, clock
+        self.cookies = Cookies(secrets.token_bytes(32) if key is None else key, now)
+        self._blocks = blocks
+        own = about or About()
+        self._text = lru_cache(maxsize=256)(lambda listing: structured.text(listing, own.operator, own.portal))
         self._settings, self._now = settings, now
         self._notice = tuple(ipaddress.ip_address(item) for item in settings.notice_addresses)
         networks = [ipaddress.ip_network(item) for item in settings.clients]
         self._client = lru_cache(maxsize=65_536)(lambda client: _met(read_client(client, networks), meet))
-        self._chain = Chain(settings, count.event) if rest is None else None
+        self._chain = Chain(settings, count.event, own) if rest is None else None
         last = rest or self._chain
         assert last is not None  # noqa: S101 - for mypy
         self._forward = Forwarder(
@@ -159,10 +175,10 @@ class Resolver:
             self.count.event("dns_refused_client")
             refused = answers.error(query, wire.REFUSED, answers.EDE_PROHIBITED)
             return answers.fitted(query, refused, tcp=way.stream), None
+        self.cookies.give(query, known.address)
         refusal = _refusal(query)
-        if refusal is not None:
-            return refusal, None
-        return self._judged(query, known, profile, policy, way, reply)
+        said = self._judged(query, known, profile, policy, way, reply) if refusal is None else (refusal, None)
+        return (answers.padded(query, said[0]), said[1]) if said is not None and way.encrypted else said
 
     def _judged(
         self, query: Query, client: Client, profile: str, policy: Policy, way: Way, reply: Reply
@@ -176,6 +192,8 @@ class Resolver:
             return self._block(asked, verdict, own=own.blocked)
         if not query.flags & wire.RD:  # what others asked before, and we remember, is no one's business
             return answers.error(query, wire.REFUSED, answers.EDE_NOT_AUTHORITATIVE), None
+        if qtype == wire.ANY:
+            return self._say_little(asked)
         found = self._forward.known(query)
         if found is not None:
             self.count.event("dns_cache_hit")
@@ -192,7 +210,8 @@ class Resolver:
             said = self._say(asked, answer, None)
         except Exception as exc:  # noqa: BLE001 - as in `answer`
             said = answers.error(asked.query, self._failed(exc)), None
-        asked.reply(*said)
+        reply, template = said
+        asked.reply(asked.hidden(reply), template)
 
     def _say(self, asked: _Asked, answer: Answer, known: Known | None) -> Said:
         """Return the reply that an upstream's answer makes, once every name is judged that it leads to."""
@@ -220,15 +239,22 @@ class Resolver:
         ttl_at = answer.ttl_at if fitting is reply else ()
         return fitting, self._template(fitting, asked, whole, cell, known, ttl_at)
 
+    def _say_little(self, asked: _Asked) -> Said:
+        """Return the answer to a question for all there is, which nobody is asked for (RFC 8482)."""
+        cell = self._count(asked.verdict)
+        reply = answers.hinfo(asked.query, self._longest(asked.verdict))
+        fitting = answers.fitted(asked.query, reply, tcp=asked.way.stream)
+        return fitting, self._template(fitting, asked, asked.verdict, cell, None, ())
+
     def _fail(self, asked: _Asked, answer: Answer, known: Known | None) -> Said:
         """Return that nobody answered. While upstreams are away all ask again and again, so it is remembered too."""
         self.count.event("dns_upstream_error")
         reply = answers.error(asked.query, answer.rcode, answer.ede)
         if known is None:
             return reply, None
-        rest = wire.HEADER.size + len(asked.query.question)
+        rest, kept = wire.HEADER.size + len(asked.query.question), asked.hidden(reply)
         until, cell = known.born + answer.lifetime, self.count.event_cell("dns_upstream_error")
-        return reply, Template(reply[2:12], reply[rest:], cell=~cell, until=until)
+        return reply, Template(kept[2:12], kept[rest:], cell=~cell, until=until)
 
     def _template(
         self, reply: bytes, asked: _Asked, verdict: Verdict, cell: int, known: Known | None, ttl_at: tuple[int, ...]
@@ -242,7 +268,7 @@ class Resolver:
             until = min(until, now + (left % 1 if left > 1 else left))  # TTLs end there, and sink as it comes nearer
             if known is not None:
                 until = min(until, known.born + known.age + 1)
-        rest = wire.HEADER.size + len(asked.query.question)
+        rest, reply = wire.HEADER.size + len(asked.query.question), asked.hidden(reply)
         if known is None:
             return Template(reply[2:12], reply[rest:], cell=cell, until=until)
         return Template(
@@ -265,12 +291,18 @@ class Resolver:
     def _block(self, asked: _Asked, verdict: Verdict, *, own: bool) -> Said:
         """Return the answer to what is blocked; `own` tells that it is the name that was asked for."""
         cell = self._count(verdict)
-        reply = answers.blocked(asked.query, verdict, self._settings.block_ttl, self._notice, asked=own)
-        fitting = answers.fitted(asked.query, reply, tcp=asked.way.stream)
+        query, text = asked.query, b""
+        if verdict.match is not None:
+            self._blocks(asked.client.address, verdict.match)
+            if asked.way.encrypted and query.asks_why and self._settings.encrypted.structured_errors:
+                text = self._text(verdict.match.listing)
+        reply = answers.blocked(query, verdict, self._settings.block_ttl, self._notice, asked=own, text=text)
+        fitting = answers.fitted(query, reply, tcp=asked.way.stream)
         if not own:  # where an answer led to a blocked name, another may come to lead elsewhere
             return fitting, None
         template = self._template(fitting, asked, verdict, cell, None, ())
-        if template.until == inf and template.size <= usual.SMALLEST - _LONGEST_QUESTION:
+        fixed = asked.hidden(fitting) is fitting  # else its length is of this question alone
+        if fixed and template.until == inf and template.size <= usual.SMALLEST - _LONGEST_QUESTION:
             template.kin = _kin(asked)
         return fitting, template
 

@@ -1,4 +1,5 @@
-"""TCP connections: many questions on each at once (RFC 7766), few connections for each client, and none for ever.
+"""DNS over TCP and over TLS: many questions on each connection at once (RFC 7766, RFC 7858), few connections for each
+client, and none for ever.
 
 What a client sends, asks or leaves unread is bounded, so that a connection costs us little whatever is done with it.
 """
@@ -6,46 +7,34 @@ What a client sends, asks or leaves unread is bounded, so that a connection cost
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, cast
 
 from . import wire
-from .asking import TCP, UDP
 from .clients import share
+from .guest import LAST_SECONDS, Guest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .asking import Reply, Way
-    from .resolver import Count
+    from .asking import Way
+    from .guest import Back
 
-OUTSTANDING = 32
+OUTSTANDING: Final = 32
 """Questions of one connection that may wait for their answers."""
-UNREAD = 65_536
+UNREAD: Final = 65_536
 """Bytes that may wait for a client to read them; beyond, none of its questions is begun."""
-MAX_UNREAD = 8 * UNREAD
+MAX_UNREAD: Final = 8 * UNREAD
 """Bytes of answers, all begun before, that may come together; beyond, the client is left."""
+_LONG: Final = 4096
+"""Bytes of a reply that is not kept back for others of the same turn."""
+_SHORTEST: Final = wire.HEADER.size
+"""Bytes of what may be a question."""
 
-STRANGERS = "strangers"
-"""Under what those are counted who are not served: one share for all of them."""
-STRANGER_SECONDS = 2.0
+STRANGER_SECONDS: Final = 2.0
 """How long a stranger may take for the one question that is refused."""
 
-LAST_SECONDS = 0.1
-"""How long a connection is still read once we close: what its client has sent by then, nobody else can answer."""
-
 Connection = asyncio.Task[None]
-
-
-class Answers(Protocol):
-    """Whoever answers a DNS message, and counts what happens on the way; such as Resolver."""
-
-    @property
-    def count(self) -> Count: ...
-
-    def sharer(self, client: str) -> str | None: ...
-    def answer(self, packet: bytes, client: str, reply: Reply, way: Way = UDP) -> None: ...
 
 
 class Seats:
@@ -87,92 +76,178 @@ class Seats:
             del self._of[sharer]
 
 
-class Stream:
-    """One connection. Answers go out as they come, in any order; a stranger gets one."""
+class Stream(asyncio.BufferedProtocol):
+    """One connection. Answers go out as they come, in any order, those of one turn of the loop together; a stranger
+    gets one.
+    """
 
     def __init__(
-        self,
-        resolver: Answers,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        client: str,
-        idle: float,
-        *,
-        asked: Callable[[], None],
-        stranger: bool,
+        self, back: Back, client: str, way: Callable[[asyncio.Transport], Way], idle: float, asked: Callable[[], None]
     ) -> None:
-        self._resolver, self._reader, self._writer, self._client = resolver, reader, writer, client
-        self._asked, self._stranger = asked, stranger
-        self._idle = min(idle, STRANGER_SECONDS) if stranger else idle
-        self._slots = asyncio.Semaphore(OUTSTANDING)
-        self._tasks: set[asyncio.Task[None]] = set()
-        writer.transport.set_write_buffer_limits(UNREAD)
+        """Serve an IP address; `way` is asked once it is connected, `asked` is called whenever questions came.
 
-    async def run(self, closing: asyncio.Event) -> None:
-        """Serve until the client leaves, falls silent for the idle time, or `closing` is set; then answer the rest."""
-        stop = asyncio.create_task(closing.wait())
-        read = asyncio.create_task(self._read())
-        try:
-            await asyncio.wait((stop, read), return_when=asyncio.FIRST_COMPLETED)
-            await asyncio.wait((read,), timeout=LAST_SECONDS)
-            read.cancel()
-            if self._tasks:
-                await asyncio.wait(self._tasks, timeout=self._idle)
-            with contextlib.suppress(OSError, TimeoutError):
-                async with asyncio.timeout(self._idle):
-                    self._writer.close()
-                    await self._writer.wait_closed()
-        finally:
-            for task in (stop, read, *self._tasks):
-                task.cancel()
-            await asyncio.gather(stop, read, *self._tasks, return_exceptions=True)
+        After `idle` seconds without one what is open is answered, in as much time again, and the connection closed.
+        """
+        self._back, self._client, self._way, self._idle, self._asked = back, client, way, idle, asked
+        self._loop = asyncio.get_running_loop()
+        self.done: asyncio.Future[None] = self._loop.create_future()
+        self._rest = b""
+        self._out: list[bytes] = []
+        self._open = 0  # questions that wait for their answers
+        self._held = False  # `_rest` holds a question that cannot be begun yet
+        self._reading, self._scheduled, self._leaving = True, False, False
+        self._choked_at: float | None = None
 
-    async def _read(self) -> None:
-        while True:
-            await self._slots.acquire()
-            async with asyncio.timeout(self._idle):
-                size = int.from_bytes(await self._reader.readexactly(2))
-                if size < wire.HEADER.size:
-                    return  # no question, nor worth the wait for one
-                packet = await self._reader.readexactly(size)
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin to serve."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(UNREAD)
+        self._guest = Guest(self._back, self._client, self._way(self._transport))
+        if not self._guest.served:
+            self._idle = min(self._idle, STRANGER_SECONDS)
+        self._heard_at = self._loop.time()
+        self._timer = self._loop.call_at(self._heard_at + self._idle, self._look)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the reason changes nothing
+        """Forget what was asked."""
+        self._guest.gone = True
+        self._timer.cancel()
+        self._rest, self._held = b"", False
+        self._out.clear()
+        if not self.done.done():
+            self.done.set_result(None)
+
+    def finish(self) -> None:
+        """Read a moment longer, answer what was asked by then, and close."""
+        self._loop.call_later(LAST_SECONDS, self._leave)
+
+    # What the client sends
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - it is as large as anyone would want
+        """Return where to read to: a room that all connections share, for it is emptied at once."""
+        return self._back.room
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take what was read."""
+        if not self._leaving:
+            data = bytes(self._back.room[:nbytes])
+            self._take(self._rest + data if self._rest else data)
+
+    def eof_received(self) -> bool:
+        """Answer what is open to a client that sends no more; over TLS that ends the connection."""
+        self._leave()
+        return self._transport.get_extra_info("ssl_object") is None
+
+    def _take(self, data: bytes) -> None:
+        """Answer what is known of the questions in `data`, and ask the rest. Long and flat: it runs for every one."""
+        at, size, end, out, guest, last = 0, 0, len(data), self._out, self._guest, False
+        known, now = guest.known, guest.begin()
+        self._held = False
+        while at + 2 <= end and not last:
+            length = data[at] << 8 | data[at + 1]
+            if length < _SHORTEST:
+                last = True  # no question, nor worth the wait for one
+                break
+            begin = at + 2
+            if begin + length > end:
+                break
+            if self._open >= OUTSTANDING or self._choked_at is not None:
+                self._held = True
+                break
+            at = begin + length
+            reply = known(data[begin + 2 : at], now)
+            if reply is None:
+                self._open += 1
+                guest.ask(data[begin:at], self._answered)
+            else:
+                out += (len(reply) + 2).to_bytes(2), data[begin : begin + 2], reply
+                size += len(reply)
+                if size > UNREAD:
+                    size = 0
+                    self._flush()
+            last = not guest.served
+        self._rest = b"" if last else data[at:]
+        if at:
+            self._heard_at = self._loop.time()
             self._asked()
-            task = asyncio.create_task(self._answer(packet))
-            self._tasks.add(task)
-            task.add_done_callback(self._answered)
-            if self._stranger:
-                return
+        self._flush()
+        if last:
+            self._leave()
+        elif self._held is self._reading and not self._leaving:
+            self._reading = not self._held
+            (self._transport.resume_reading if self._reading else self._transport.pause_reading)()
 
-    def _answered(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        self._slots.release()
+    # What it is told
 
-    async def _answer(self, packet: bytes) -> None:
-        await self._flush()
-        if self._writer.is_closing():
+    def _answered(self, reply: bytes | None) -> None:
+        self._open -= 1
+        if self._guest.gone:
             return
-        reply = await self._reply(packet)
-        if reply is None or self._writer.is_closing():
+        if reply is not None:
+            self._out += len(reply).to_bytes(2), reply
+            if len(reply) > _LONG:
+                self._flush()  # so that it is known at once where the client does not read
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._turn)
+
+    def _turn(self) -> None:
+        """Send what was answered in a turn of the loop, and begin what waited for that."""
+        self._scheduled = False
+        self._flush()
+        self._go_on()
+
+    def _flush(self) -> None:
+        out = self._out
+        if not out or self._guest.gone:
             return
-        self._writer.write(len(reply).to_bytes(2) + reply)
-        if self._writer.transport.get_write_buffer_size() > MAX_UNREAD:
-            self._writer.transport.abort()
-        await self._flush()
+        self._guest.tally()
+        self._transport.write(b"".join(out))
+        out.clear()
+        if self._transport.get_write_buffer_size() > MAX_UNREAD:
+            self._transport.abort()
 
-    def _reply(self, packet: bytes) -> asyncio.Future[bytes | None]:
-        """Return the reply to `packet`, when it comes."""
-        future: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
+    def pause_writing(self) -> None:
+        """Begin no question until the client has read more of what it was told."""
+        self._guest.choked, self._choked_at = True, self._loop.time()
 
-        def told(reply: bytes | None, _: object) -> None:
-            if not future.done():  # else the connection has ended
-                future.set_result(reply)
+    def resume_writing(self) -> None:
+        """Begin them again."""
+        self._choked_at = None
+        self._guest.resume()
+        self._go_on()
 
-        self._resolver.answer(packet, self._client, told, TCP)
-        return future
+    def _go_on(self) -> None:
+        if self._held:
+            self._take(self._rest)
+        if self._leaving:
+            self._end()
 
-    async def _flush(self) -> None:
-        """Wait until the client has read nearly all it was sent; one that asks and does not read is left."""
-        try:
-            async with asyncio.timeout(self._idle):
-                await self._writer.drain()
-        except (OSError, TimeoutError):
-            self._writer.transport.abort()
+    # The end
+
+    def _leave(self) -> None:
+        """Read no more; close as soon as all is answered that was asked."""
+        if self._guest.gone:
+            return
+        if not self._leaving:
+            self._leaving, self._heard_at = True, self._loop.time()
+            if self._reading:
+                self._reading = False
+                self._transport.pause_reading()
+        self._end()
+
+    def _end(self) -> None:
+        if not (self._open or self._held or self._out):
+            self._transport.close()  # what it has not read yet is still sent
+
+    def _look(self) -> None:
+        """Leave a client that is silent, and one that does not read."""
+        now, idle, choked = self._loop.time(), self._idle, self._choked_at
+        heard = self._heard_at + idle <= now
+        if (heard and self._leaving) or (choked is not None and choked + idle <= now):
+            self._transport.abort()
+            return
+        if heard:
+            self._leave()
+        until = self._heard_at if choked is None else min(self._heard_at, choked)
+        self._timer = self._loop.call_at(until + idle, self._look)

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 from functools import lru_cache
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from .batch import MOST, NAME, ROOM, Batch, tell_addresses
 from .front import MAX_CLIENTS, Front, Question
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .limits import Address
 
 ROUNDS: Final = 8
 """Batches that are read at once from one socket before other work gets its turn."""
@@ -32,7 +38,8 @@ class Door:
         self._name_length = 28 if self._six else 16
         self._address = slice(8, 24) if self._six else slice(4, 8)
         first = self._address
-        self._addresses = [slice(at + first.start, at + first.stop) for at in range(0, MOST * NAME, NAME)]
+        self._slices = [slice(at + first.start, at + first.stop) for at in range(0, MOST * NAME, NAME)]
+        self._words = memoryview(self._in.names).cast("I")[1 :: NAME // 4]
         self._replies: list[tuple[bytes, bytes, bytes]] = []
 
     def open(self) -> None:
@@ -45,11 +52,12 @@ class Door:
 
     def client_in(self, name: bytes) -> str:
         """Return the client's IP address in the socket address `name`."""
-        return _text(self._sock.family, self.address_in(name))
+        return _text(self._sock.family, name[self._address])
 
-    def address_in(self, name: bytes) -> bytes:
-        """Return the same in network order."""
-        return name[self._address]
+    def address_in(self, name: bytes) -> Address:
+        """Return the same as `front` and `limits` know it."""
+        address = name[self._address]
+        return address if self._six else int.from_bytes(address, sys.byteorder)
 
     def sharer_in(self, name: bytes) -> bytes:
         """Return under what the share of the queue is counted: an address, or for IPv6 a /56, as in `clients`."""
@@ -78,12 +86,15 @@ class Door:
         A look-up of the whole packet instead of reading it is what makes this cost less than entering the kernel does.
         """
         front, batch, told = self.front, self._in, self._in.told
-        memos, data, names, cuts_of, most = front.memos, batch.data, batch.names, batch.cuts, len(batch.cuts[0])
+        memos, data, cuts_of, most = front.memos, batch.data, batch.cuts, len(batch.cuts[0])
+        clients = self._clients(len(lengths))
+        if front.limits.counting:
+            front.limits.count(clients)
         sizes: list[int] = []
         cells: list[int] = []
         missed: list[int] = []
-        for place, (length, address, cuts) in enumerate(zip(lengths, self._addresses, cuts_of, strict=False)):
-            memo = memos.get(names[address])
+        for place, (length, client, cuts) in enumerate(zip(lengths, clients, cuts_of, strict=False)):
+            memo = memos.get(client)
             if memo is not None and length < most:
                 packet = data[cuts[length]]
                 given = memo.young.get(packet)
@@ -108,6 +119,12 @@ class Door:
             self._tally(cells)  # before they leave: what was answered is counted, whoever kills us
             if lost := batch.reply(self._fd, sizes, missed):
                 front.count.event("dns_unsent", lost)
+
+    def _clients(self, count: int) -> Sequence[Address]:
+        """Return whom the first `count` datagrams come from."""
+        if self._six:
+            return list(map(self._in.names.__getitem__, self._slices[:count]))
+        return self._words[:count].tolist()  # numbers are read at once, and cost less to look up than bytes
 
     def _question(self, place: int, length: int) -> Question:
         batch, at = self._in, place * ROOM

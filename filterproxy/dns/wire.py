@@ -7,7 +7,7 @@ they came, so that signatures and record types unknown to us pass unharmed; dnsl
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -18,6 +18,11 @@ QR, AA, TC, RD, RA, AD, CD = 0x8000, 0x0400, 0x0200, 0x0100, 0x0080, 0x0020, 0x0
 OPCODE, RCODE = 0x7800, 0x000F
 NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED, YXDOMAIN = range(7)
 A, NS, CNAME, SOA, AAAA, DNAME, OPT, RRSIG, SVCB, HTTPS, ANY, IN = 1, 2, 5, 6, 28, 39, 41, 46, 64, 65, 255, 1
+HINFO = 13
+COOKIE, PADDING, EXTENDED_ERROR = 10, 12, 15
+"""Options of EDNS to which a reply differs: RFC 7873, 7830, and 8914 as clients that read structured errors send it."""
+COOKIE_SIZES = (8, *range(16, 41))
+"""Bytes of a cookie: the client's part, alone or with the server's (RFC 7873, section 4)."""
 
 MAX_HOPS = 16
 """Compression pointers that one name may lead through: a ladder of them would cost time with every step."""
@@ -48,16 +53,22 @@ class Edns:
     version: int
     size: int
     do: bool
+    cookie: bytes = field(default=b"", repr=False)
+    """As it came; empty where none did."""
+    padded: bool = False
+    """Whether the client pads, and so takes padding (RFC 8467)."""
+    asks_why: bool = False
+    """Whether it sent an extended error: then it understands structured ones."""
 
 
 class Query:
     """A well-formed message with one question. `name` is the question's name in wire form, as spelled.
 
-    Nobody changes one. It is no frozen dataclass, for those cost a microsecond for each question; and what not every
-    question needs is read when it is asked for.
+    Nobody changes one, but for `answered`. It is no frozen dataclass, for those cost a microsecond for each question;
+    and what not every question needs is read when it is asked for.
     """
 
-    __slots__ = ("_key", "_labels", "edns", "flags", "id", "name", "qclass", "qtype")
+    __slots__ = ("_key", "_labels", "answered", "edns", "flags", "id", "name", "qclass", "qtype")
 
     def __init__(
         self, id: int, flags: int, name: bytes, labels: Labels | None, qtype: int, qclass: int, edns: Edns | None
@@ -65,6 +76,7 @@ class Query:
         """Take what was read; `labels`, those of the name, where they are known."""
         self.id, self.flags, self.name, self.qtype, self.qclass, self.edns = id, flags, name, qtype, qclass, edns
         self._labels, self._key = labels, b""
+        self.answered = b""  # the options, packed, with which ours answer those of the query: a cookie
 
     def __eq__(self, other: object) -> bool:
         """Tell whether the other asks the same in the same words."""
@@ -116,6 +128,11 @@ class Query:
     def do(self) -> bool:
         """Whether the client asks for DNSSEC records (RFC 3225)."""
         return self.edns is not None and self.edns.do
+
+    @property
+    def asks_why(self) -> bool:
+        """Whether the client understands structured errors."""
+        return self.edns is not None and self.edns.asks_why
 
     @property
     def cd(self) -> bool:
@@ -303,16 +320,22 @@ def _read_start(packet: bytes) -> tuple[tuple[int, int, bytes, Labels, int, int]
 
 
 def _read_edns(packet: bytes, record: Record) -> Edns:
-    at = record.data_at
-    while at < record.end:  # options are not read yet, but must be whole
+    at, options = record.data_at, dict[int, bytes]()
+    while at < record.end:
         if at + 4 > record.end:
             raise Malformed("an option that ends early")
-        at += 4 + int.from_bytes(packet[at + 2 : at + 4])
+        code, length = _TYPE_CLASS.unpack_from(packet, at)
+        at += 4 + length
+        options.setdefault(code, packet[at - length : at])  # of several cookies the first counts (RFC 7873, 5.2)
     if at != record.end:
         raise Malformed("an option that ends early")
-    return _edns(record.rclass, record.ttl)
+    cookie = options.get(COOKIE)
+    if cookie is not None and len(cookie) not in COOKIE_SIZES:
+        raise Malformed("a cookie of a length that there is not")
+    padded, asks_why = PADDING in options, EXTENDED_ERROR in options
+    return _edns(record.rclass, record.ttl, cookie or b"", padded=padded, asks_why=asks_why)
 
 
-def _edns(size: int, ttl: int) -> Edns:
-    """Return what the fixed fields of an OPT record say: it keeps a size where others keep their class."""
-    return Edns(version=ttl >> 16 & 0xFF, size=max(size, 512), do=bool(ttl & 0x8000))
+def _edns(size: int, ttl: int, cookie: bytes = b"", *, padded: bool = False, asks_why: bool = False) -> Edns:
+    """Return what an OPT record says. It keeps a size where others keep their class."""
+    return Edns(ttl >> 16 & 0xFF, max(size, 512), bool(ttl & 0x8000), cookie, padded, asks_why)

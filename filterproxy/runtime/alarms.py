@@ -1,4 +1,4 @@
-"""What has stood too long with the lists, as alerts. Pure: derived from the policy in force and how lists stand."""
+"""What has stood too long with the lists, and what workers noticed, as alerts. Pure: derived from what is told."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from filterproxy.alerts import Alert
-from filterproxy.alerts.alert import licence_ending, list_stale, quarantine_overdue
+from filterproxy.alerts.alert import enumeration, licence_ending, list_stale, quarantine_overdue
 from filterproxy.core.model import OnFailure
 from filterproxy.core.policy import Policy
 from filterproxy.core.quarantine import Decision
 from filterproxy.lists.publish import Status
 from filterproxy.settings import Settings
 
+from .channel import Body
 from .quarantine import waiting
 from .record import stale
 
@@ -41,3 +42,15 @@ def standing(
             yield licence_ending(table.id, table.licence_until)
         if table.id in late:
             yield quarantine_overdue(table.id, len(late[table.id]), min(late[table.id]))
+
+
+def noticed(settings: Settings, body: Body) -> Iterator[Alert]:
+    """Yield an alert for each list of which, as a worker says, one network of clients met many entries.
+
+    A worker reads what comes from networks, so it is believed nothing but numbers of lists that there are.
+    """
+    network, entries = str(body.get("network", ""))[:32], body.get("entries")
+    for table in settings.lists:
+        number = entries.get(table.id) if isinstance(entries, dict) else None
+        if isinstance(number, int) and number > 0:
+            yield enumeration(table.id, number, network)

@@ -20,7 +20,7 @@ from filterproxy.portal.networks import Networks
 from filterproxy.portal.parts import Parts
 from filterproxy.store import Store
 
-from . import record, visitors
+from . import alarms, record, visitors
 from .desk import Desk
 from .httpd import Pages
 from .librarian import Librarian
@@ -47,6 +47,7 @@ async def main(worker: Worker) -> None:
     opener = Opener(openers(keys))
     rekeying = Rekeying(worker, librarian, opener)
     worker.commands |= {"command": desk.command, "totals": desk.totals, "rotate": rekeying.command}
+    worker.takes["enumeration"] = lambda body, _: alerts.raise_all(alarms.noticed(settings, body))
     notices = Notices(settings.operator, settings.portal.url, worker.sealer)
     parts = Parts(
         settings=settings, store=store, opener=opener, notices=notices, policy=worker.live.policy,

@@ -21,7 +21,9 @@ EVENTS = (
     "dns_tcp_connections", "dns_internal_error", "dns_memo", "dns_unsent", "dns_stale", "dns_prefetch",
     "dns_rebinding", "dns_upstream_tcp", "dns_upstream_hedged", "dns_upstream_spoofed", "http_requests",
     "http_connects", "http_malformed", "http_refused_client", "http_hook_error", "http_upstream_error", "notices",
-    "tokens_failed",
+    "tokens_failed", "dns_limited", "dns_enumeration",
+    "dns_transfer", "dns_transfer_refused", "dns_doh_refused", "dns_doh_broken",
+    "dns_dot_connections", "dns_doh_connections", "dns_tls_failed", "dns_certificate_refused",
 )  # fmt: skip
 FRONTENDS = ("dns", "http")
 OUTCOMES = ("block", "flag", "warn", "inspect", "rewrite", "allow", "spared")

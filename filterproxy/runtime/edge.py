@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
+from functools import partial
 from typing import TYPE_CHECKING
 
 from filterproxy import dns
+from filterproxy.dns.about import About
 from filterproxy.dns.crowd import Crowd
+from filterproxy.dns.enumeration import Alarm, Enumeration
 
+from .channel import ChannelError
 from .garbage import set_aside
 from .turns import one_by_one, soon_and_short
 from .worker import Worker, now
@@ -33,15 +38,30 @@ async def main(worker: Worker) -> None:
         one_by_one()
     crowd = Crowd(worker.keys.mac)
     worker.says["clients"] = lambda: crowd.seen
-    resolver = dns.Resolver(_dns(settings), worker.live.policy, worker.counters, now, meet=crowd.meet)
+    bell = Enumeration(settings.dns.limits, worker.keys.mac, partial(_tell, worker), worker.counters.event)
+    resolver = dns.Resolver(
+        _dns(settings), worker.live.policy, worker.counters, now,
+        meet=crowd.meet, key=worker.keys.mac, blocks=bell.meet, about=About.of(settings),
+    )  # fmt: skip
     udp, tcp = worker.sockets.get("dns_udp", []), worker.sockets.get("dns_tcp", [])
-    serving = await dns.serve(resolver, udp, tcp, settings.dns)
+    choices = frozenset(profile.id for profile in settings.profiles if profile.choose)
+    serving = await dns.serve(resolver, udp, tcp, settings.dns, choices)
+    for sock in worker.sockets.get("dns_dot", ()):
+        serving.add_dot(sock)
+    for sock in worker.sockets.get("dns_doh", ()):
+        serving.add_doh(sock)
     others = Others(serving, worker.stop)
     worker.takes |= {"cover": others.cover, "uncover": others.uncover}
     worker.ready()
     set_aside()
     await worker.stop.wait()
     await serving.close(settings.runtime.drain.total_seconds() * 0.8)
+
+
+def _tell(worker: Worker, alarm: Alarm) -> None:
+    """Tell the supervisor that somebody meets many listed entries; where it is gone, we soon are as well."""
+    with contextlib.suppress(ChannelError):
+        worker.channel.tell("enumeration", {"network": alarm.network, "entries": dict(alarm.entries)})
 
 
 def _dns(settings: Settings) -> Dns:

@@ -54,6 +54,8 @@ def test_the_facts_cannot_be_changed_afterwards():
     (made.licence_ending("a", date(2026, 3, 1)), made.licence_ended("a", date(2026, 3, 1)), False),
     (made.licence_ending("a", date(2026, 3, 1)), made.licence_ending("a", date(2027, 3, 1)), False),
     (made.quarantine_overdue("a", 2, "2026-03-01"), made.quarantine_overdue("a", 1, "2026-03-01"), True),
+    (made.enumeration("a", 200, "ab12"), made.enumeration("a", 150, "ab12"), True),
+    (made.enumeration("a", 200, "ab12"), made.enumeration("a", 200, "cd34"), False),
 ])  # fmt: skip
 def test_what_is_the_same_alert(one, other, same):
     """A number that changes with every attempt makes no new alert; another list, reason or term does."""

@@ -151,7 +151,7 @@ def bench(*upstreams: str, policy: Policy = DEFAULT, rest: Asks | None = None, *
     """Return a resolver over `policy` that asks `upstreams` or `rest`; `settings` are those of the [dns] table."""
     counts, clock, policies = Counts(), Clock(), [policy]
     table = Dns(upstreams=upstreams or ("127.0.0.1:9",), **{"timeout": timedelta(seconds=0.3), **settings})
-    resolver = Resolver(table, lambda: policies[0], counts, lambda: here.now, rest=rest, clock=clock)
+    resolver = Resolver(table, lambda: policies[0], counts, lambda: here.now, rest=rest, clock=clock, key=KEY)
     here = Bench(resolver, counts, clock, policies)
     return here
 

@@ -23,6 +23,7 @@ LABELS = st.one_of(st.sampled_from(NAMES), st.lists(st.binary(min_size=1, max_si
 TYPES = st.one_of(st.sampled_from([1, 1, 1, 16, 28, 65, 97, 64, 33, 5, 6, 41, 250, 252, 255, 0]), st.integers(0, 65535))
 OPTIONS = st.sampled_from([
     b"", b"\0\x0a\0\x08" + b"cookiesx", b"\0\x0a\0\x10" + bytes(16), b"\0\x0c\0\3\0\0\0", b"\0\x0f\0\2\0\1" * 2,
+    b"\0\x0a\0\x18" + b"cookies1" + bytes(16), b"\0\x0a\0\x07" + bytes(7), b"\0\x0f\0\0\0\x0a\0\x08" + bytes(8),
     b"\0\x0a\0\x08cut", b"\0\x0a\0", b"\xff\xff\0\0", b"\0\x08\0\7\0\1\x18\0\x0a\0\0",
 ])  # fmt: skip
 SIZES = st.one_of(st.sampled_from([0, 511, 512, 513, 600, 1231, 1232, 1233, 4096, 65535]), st.integers(0, 65535))

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import resource
 import socket
 from datetime import timedelta
+from pathlib import Path
 
+import pytest
 from dnslib import RCODE
 
 from filterproxy.core.model import Action, Entry, Kind, Listing, Scope
 from filterproxy.core.policy import Profile
-from filterproxy.dns import front, wire
+from filterproxy.dns import batch, front, wire
 from filterproxy.dns.cache import failure
+from filterproxy.dns.enumeration import Enumeration
 from filterproxy.dns.front import Front, Question
 from filterproxy.dns.server import serve
 from filterproxy.dns.udp import Door
 from filterproxy.settings.dns import Dns
+from filterproxy.settings.service import Limits
 from tests.dns.asking import Never, answering, asked, below, client, heard
-from tests.dns.fakes import DEFAULT, NOW, Below, bench, ede, policy_of, tree
+from tests.dns.fakes import DEFAULT, KEY, NOW, Below, bench, ede, policy_of, query, tree
 from tests.dns.sockets import Echo, named
 
 
@@ -245,3 +251,45 @@ def test_a_failure_is_remembered_as_long_as_it_lasts():
                 assert len(rest.asked) == 2
 
     asyncio.run(story())
+
+
+@pytest.mark.timeout(400)  # each of them is asked for by the whole way, once
+def test_a_million_source_prefixes_hold_no_memory(monkeypatch):
+    """IPv4 addresses and IPv6 /56: all that is kept of clients is bounded by count, from the socket to the answer."""
+    here = bench(clients=("10.0.0.0/8", "fd00::/16"), rest=below(), max_inflight=400)
+    here.resolver._blocks = Enumeration(Limits(), KEY, lambda _: None, here.counts.event, here.clock).meet
+    monkeypatch.setattr(here.counts, "add", lambda *_: None)  # this counter keeps everything, and
+    monkeypatch.setattr(here.counts, "cell", lambda *_: 0)  # compares it with all it has
+    front = Front(here.resolver, 1000, 800, Limits())
+    monkeypatch.setattr(front, "schedule", lambda: None)
+    # Most are refused for their type, which is less work; as for clients, all go the same way.
+    packets = [bytes(query("blocked.example", "AXFR" if number % 8 else "A").pack()) for number in range(32)]
+    held: list[int] = []
+
+    def ask(door: Door, host: bytes, place: int) -> None:
+        door._in.names[place * 28 : place * 28 + len(host)] = host
+        door._in.data[place * batch.ROOM : place * batch.ROOM + len(packets[place])] = packets[place]
+
+    with socket.socket(type=socket.SOCK_DGRAM) as four, socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as six:
+        four.bind(("127.0.0.1", 0))
+        six.bind(("::1", 0))
+        doors = Door(four, front), Door(six, front)
+        for door in doors:
+            monkeypatch.setattr(door, "say", lambda *_: None)
+            monkeypatch.setattr(door._in, "reply", lambda *_: 0)
+        for start in range(0, 1_000_000, 64):
+            for place in range(0, 64, 2):
+                number = start + place
+                ask(doors[0], bytes(4) + (0x0A000000 + number).to_bytes(4), place // 2)
+                ask(doors[1], bytes(8) + b"\xfd\0" + number.to_bytes(5) + bytes(9), place // 2)
+            here.clock.seconds += 0.001
+            for door in doors:
+                now = front.begin()
+                door._answer([len(packet) for packet in packets], now)
+                front._work()
+            if start % 250_048 == 0:
+                gc.collect()
+                held.append(int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize())
+    assert here.counts.events["dns_queries"] + here.counts.events["dns_memo"] >= 1_000_000
+    assert not here.counts.events["dns_overload"]
+    assert max(held[1:]) - held[1] < 32 * 1024 * 1024

@@ -181,9 +181,9 @@ def test_one_reply_longer_than_all_room_is_forgotten_with_the_next():
 
 def test_a_long_packet_is_not_kept_as_a_whole():
     """A client pads as it likes; the question behind it is remembered all the same."""
-    asked = packet(edns=1232)
-    padding = LONGEST_PACKET - 20
-    padded = asked[:-2] + (padding + 4).to_bytes(2) + b"\0\x0c" + padding.to_bytes(2) + bytes(padding)
+    plain = packet(edns=1232)
+    asked, padding = plain[:-2] + b"\0\4\0\x0c\0\0", LONGEST_PACKET - 20
+    padded = plain[:-2] + (padding + 4).to_bytes(2) + b"\0\x0c" + padding.to_bytes(2) + bytes(padding)
     memo = Memos().of("default")
     memo.learn(padded, template(b"rest"), 0.0)
     assert not memo.young

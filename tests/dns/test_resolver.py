@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import timedelta
 
 import pytest
-from dnslib import QTYPE, RCODE, DNSLabel, DNSRecord
+from dnslib import EDNS0, QTYPE, RCODE, DNSLabel, DNSRecord, EDNSOption
 
 from filterproxy.core.model import Entry, Kind, ListFormat, Listing, OnFailure, Scope
 from filterproxy.core.policy import Profile
+from filterproxy.dns.asking import TCP, UDP, Way
 from filterproxy.dns.cache import failure
+from filterproxy.dns.memo import Template
 from filterproxy.dns.names import MAX_CHAIN
-from tests.dns.fakes import CLIENT, NOW, Below, Upstream, answered, bench, ede, opt, policy_of, query, tree
+from tests.dns import rooms
+from tests.dns.fakes import CLIENT, NOW, Below, Bench, Upstream, answered, bench, ede, opt, policy_of, query, tree
 
 A = "{} 300 IN A 192.0.2.80"
 
@@ -329,3 +333,144 @@ async def test_whatever_breaks_a_question_is_refused_and_not_let_through(caplog)
     assert here.counts.events["dns_internal_error"] == 1
     assert "secret-name" not in caplog.text
     assert "AttributeError" in caplog.text
+
+
+def optioned(name: str, *options: tuple[int, bytes], rtype: str = "A") -> bytes:
+    """Return a question with options of EDNS."""
+    asking = query(name, rtype, edns=None)
+    asking.add_ar(EDNS0(udp_len=1232, opts=[EDNSOption(*item) for item in options]))
+    return bytes(asking.pack())
+
+
+def options(reply: bytes) -> dict[int, bytes]:
+    return {item.code: bytes(item.data) for item in opt(DNSRecord.parse(reply)).rdata}
+
+
+async def over(here: Bench, packet: bytes, way: Way) -> tuple[bytes, Template | None]:
+    """Return the reply to a packet that came this way, and its template."""
+    came: asyncio.Future[tuple[bytes, Template | None]] = asyncio.get_running_loop().create_future()
+
+    def take(reply: bytes | None, template: Template | None) -> None:
+        assert reply is not None
+        came.set_result((reply, template))
+
+    here.resolver.answer(packet, CLIENT, take, way)
+    return await came
+
+
+@pytest.mark.parametrize("way", [UDP, TCP])
+@pytest.mark.parametrize(("name", "rtype", "rcode"), [
+    ("fine.example", "A", 0), ("blocked.example", "A", 3), ("refused.example", "A", 5), ("fine.example", "AXFR", 5),
+    ("fine.example", "ANY", 0), ("lost.example", "A", 2),
+])  # fmt: skip
+async def test_every_reply_to_a_cookie_brings_one(way, name, rtype, rcode):
+    """Whatever else it says, over UDP and TCP; the client's part comes back, and one of ours is kept."""
+    lost = failure(2, 22)
+    found = A.format("fine.example")
+    here = bench(rest=Below(lambda asked: lost if b"lost" in asked.labels else rooms.said(asked, found)))
+    reply, _ = await over(here, optioned(name, (10, b"8 bytes."), rtype=rtype), way)
+    cookie = options(reply)[10]
+    assert (reply[3] & 15, len(cookie), cookie[:8]) == (rcode, 24, b"8 bytes.")
+    again, _ = await over(here, optioned(name, (10, cookie), rtype=rtype), way)
+    assert options(again)[10] == cookie
+
+
+async def test_a_reply_that_is_too_long_with_its_cookie_is_cut():
+    """What we add counts to what the client takes."""
+    text = "\n".join(f'long.example 9 IN TXT "{"x" * 47}{number}"' for number in range(10, 29))
+    here = bench(rest=Below(lambda asked: rooms.said(asked, text)))
+    plain, _ = await over(here, bytes(query("long.example", "TXT").pack()), UDP)
+    assert 1232 - 28 < len(plain) <= 1232
+    with_one, _ = await over(here, optioned("long.example", (10, b"8 bytes."), rtype="TXT"), UDP)
+    assert with_one[2] & 2
+    assert len(options(with_one)[10]) == 24
+
+
+@pytest.mark.parametrize("length", [0, 7, 9, 15, 41])
+async def test_a_cookie_of_another_length_is_a_format_error(length):
+    """RFC 7873, section 5.2.2."""
+    here = bench(rest=Below(failure(2)))
+    reply, _ = await over(here, optioned("fine.example", (10, bytes(length))), UDP)
+    assert reply[3] & 15 == 1
+    assert here.counts.events["dns_malformed"] == 1
+
+
+async def test_of_several_cookies_the_first_counts():
+    """RFC 7873, section 5.2."""
+    here = bench(rest=Below(failure(2)))
+    reply, _ = await over(here, optioned("blocked.example", (10, b"8 bytes."), (10, bytes(3))), UDP)
+    assert options(reply)[10][:8] == b"8 bytes."
+
+
+@pytest.mark.parametrize("way", [UDP, TCP])
+async def test_a_question_for_everything_is_answered_with_little_and_forwarded_to_nobody(way):
+    """RFC 8482; what is blocked is answered as blocked, and own records give nothing more."""
+    below = Below(failure(2))
+    here = bench(rest=below)
+    for _ in range(2):
+        reply, template = await over(here, bytes(query("fine.example", "ANY").pack()), way)
+        (record,) = DNSRecord.parse(reply).rr
+        assert (record.rtype, bytes(record.rdata.data), record.ttl) == (13, b"\7RFC8482\0", 3600)
+        assert template is not None
+    assert not below.asked
+    reply = (await here.ask(query("blocked.example", "ANY"))).header.rcode
+    assert RCODE[reply] == "NXDOMAIN"
+    assert len(here.counts.verdicts) == 3
+
+
+async def test_an_answer_to_everything_holds_no_longer_than_its_verdict():
+    """Where an entry begins soon, nobody keeps it beyond that."""
+    soon = [Entry(Kind.DOMAIN, "soon.example", Scope.TREE, not_before=NOW + timedelta(seconds=90))]
+    here = bench(rest=Below(failure(2)), policy=policy_of((Listing("law"), soon)))
+    assert (await here.ask(query("soon.example", "ANY"))).rr[0].ttl == 90
+
+
+ENCRYPTED = Way(stream=True, encrypted=True)
+
+
+@pytest.mark.parametrize(("way", "switch", "asks", "told"), [
+    (ENCRYPTED, True, True, True), (ENCRYPTED, True, False, False), (ENCRYPTED, False, True, False),
+    (TCP, True, True, False), (UDP, True, True, False),
+])  # fmt: skip
+async def test_who_blocks_is_told_to_those_who_ask_where_nobody_else_can_read_it(way, switch, asks, told):
+    """Only encrypted, only where it is switched on, only to a client that sent an extended error; never which rule."""
+    here = bench(rest=Below(failure(2)), encrypted={"structured_errors": switch})
+    sent = [(15, b"\0\0")] if asks else [(8, b"\0\1\0\0")]
+    reply, _ = await over(here, optioned("blocked.example", *sent), way)
+    error = options(reply)[15]
+    assert error[:2] == b"\0\x10"
+    assert bool(error[2:]) is told
+    if told:
+        assert "j" in json.loads(error[2:])
+        assert b"blocked" not in error[2:]
+
+
+@pytest.mark.parametrize(("way", "pads", "padded"), [
+    (ENCRYPTED, True, True), (ENCRYPTED, False, False), (TCP, True, False), (UDP, True, False),
+])  # fmt: skip
+@pytest.mark.parametrize("name", ["fine.example", "www.blocked.example"])
+async def test_replies_are_padded_where_questions_are_and_nobody_else_can_read_them(way, pads, padded, name):
+    """To multiples of 468 bytes (RFC 8467), the same reply otherwise."""
+    here = bench(rest=Below(lambda asked: rooms.said(asked, A.format(name))))
+    sent = [(12, bytes(20))] if pads else [(8, b"\0\1\0\0")]
+    reply, _ = await over(here, optioned(name, *sent), way)
+    plain, _ = await over(here, bytes(query(name).pack()), way)
+    assert (len(reply) % 468 == 0) is padded
+    assert set(options(reply)) - {15} == ({12} if padded else set())
+    assert DNSRecord.parse(reply).rr == DNSRecord.parse(plain).rr
+    again, template = await over(here, optioned(name, *sent), way)
+    assert template is not None
+    assert len(again) == len(reply)
+    assert again[:2] + template.given(again[12 : 12 + len(name) + 6], here.clock())[1] == again
+    assert (template.kin is None) is (padded or name == "fine.example")
+
+
+async def test_each_block_is_told_of():
+    """Who watches for enumeration hears who met which entry."""
+    met: list[tuple[str, str]] = []
+    here = bench(rest=Below(failure(2)))
+    here.resolver._blocks = lambda client, match: met.append((client, match.expression))
+    for name in ("a.blocked.example", "blocked.example", "fine.null.example"):
+        await here.ask(query(name))
+    assert [client for client, _ in met] == [CLIENT] * 3
+    assert len({entry for _, entry in met}) == 2

@@ -24,7 +24,8 @@ def facts(packet: bytes) -> object:
     edns = found.edns
     limit = usual.SMALLEST if edns is None else min(max(edns.size, usual.SMALLEST), usual.LARGEST)
     ordinary = found.flags & (wire.AD | wire.CD)
-    return found.name.lower(), found.qtype, found.qclass, ordinary, edns is None, found.do, limit
+    padded = edns is not None and edns.padded
+    return found.name.lower(), found.qtype, found.qclass, ordinary, edns is None, padded, found.do, limit
 
 
 @pytest.mark.parametrize(("name", "packet"), {
@@ -74,6 +75,17 @@ def test_a_name_as_long_as_names_may_be_is_usual():
     assert found[1] == 259
 
 
+def test_padding_changes_the_key_and_what_is_one_clients_own_has_none():
+    """A reply is padded where its question is; a cookie is answered with one, and an extended error with a text."""
+    plain, padded, longer, other = (
+        usual.key(with_opt(OPT[:-2] + len(option).to_bytes(2) + option), 2)
+        for option in (b"", b"\0\x0c\0\1\0", b"\0\x0c\0\4" + bytes(4), b"\xfd\xe9\0\1\0")
+    )
+    assert plain == other != padded == longer
+    for option in (b"\0\x0a\0\x08" + bytes(8), b"\0\x0f\0\2\0\0"):
+        assert usual.key(with_opt(OPT[:-2] + len(option).to_bytes(2) + option), 2) is None
+
+
 @pytest.mark.parametrize(("first", "second", "same"), [
     (query("a.example"), query("A.eXample"), True),
     (query("a.example", ident=1), query("a.example", ident=2), True),
@@ -110,6 +122,10 @@ def test_whoever_is_taken_for_usual_is_read_alike_by_the_careful_reader(data):
         packet[3] |= data.draw(st.sampled_from([0, 0x10, 0x20, 0x30]))
         for _number in range(data.draw(st.integers(0, 2))):
             packet[data.draw(st.integers(2, len(packet) - 1))] = data.draw(st.integers(0, 255))
+        if packet[11]:
+            options = data.draw(st.sampled_from([b"", b"\0\x0c\0\1\0", b"\0\x08\0\0", b"\0\x0a\0\x08" + bytes(8)]))
+            packet[-1] |= len(options)
+            packet += options
         whole = bytes(packet[: len(packet) - data.draw(st.sampled_from([0, 0, 0, 1, 5]))])
         found = usual.key(whole, 2)
         assert found == usual.key(whole[2:])

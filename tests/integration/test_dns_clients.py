@@ -102,7 +102,7 @@ DIG = {
     "+ednsopt=65001:00ff fine.example": ["192.0.2.80"],
     "+edns=1 +noednsnegotiation fine.example": ["status: BADVERS"],
     "+notcp signed.example ANY": ["status: NOERROR"],
-    "signed.example ANY": ["status: NOERROR", "192.0.2.90", "SOA\tns.signed.example."],
+    "signed.example ANY": ["status: NOERROR", "ANSWER: 1", 'HINFO\t"RFC8482" ""'],
     "bad.example ANY": ["status: NXDOMAIN", "ANSWER: 0"],
     "plain.example HTTPS": ['1 . alpn="h2,h3" ipv4hint=192.0.2.80 ech=AAYAAQACYWI='],
     "seen.example HTTPS": ['1 . alpn="h2" ipv4hint=192.0.2.80\n'],

@@ -7,7 +7,7 @@ import pytest
 
 from filterproxy.core.quarantine import Choice, Decision
 from filterproxy.lists.publish import Held, Status
-from filterproxy.runtime.alarms import standing
+from filterproxy.runtime.alarms import noticed, standing
 from filterproxy.settings import Settings
 from tests.policies import NOW, build, table
 
@@ -82,3 +82,14 @@ def test_no_name_of_a_list_is_in_what_is_told():
     said = told(table("a", max_age="1s"), status=replace(OK, held=(HELD,)), age=timedelta(hours=1))
     assert [kind for kind, _ in said] == ["list_stale", "quarantine_overdue"]
     assert "example" not in str(said)
+
+
+@pytest.mark.parametrize(("entries", "numbers"), [
+    ({"a": 200}, [200]), ({"unknown": 200}, []), ({"a": "192.0.2.7"}, []), (["a"], []), (None, []),
+])  # fmt: skip
+def test_what_a_worker_noticed_is_told_in_numbers_of_lists_that_there_are(entries, numbers):
+    """Whatever a worker says that was broken into: no address of a client, no entry."""
+    settings = Settings.model_validate({"lists": [table("a")]})
+    found = [alert.text for alert in noticed(settings, {"network": "ab12", "entries": entries})]
+    texts = [f"One network of clients met {number} distinct entries of list a within an hour." for number in numbers]
+    assert found == texts

@@ -8,6 +8,16 @@ from filterproxy.runtime.places import concerns_inspector, fixed, number_of, pla
 from filterproxy.settings import load_text
 
 ALL = frozenset({"control", "edge", "inspector"})
+ZONES = """
+[dns.transfer]
+listen = ["127.0.0.1:853"]
+certificate = "c"
+key = "k"
+[[lists]]
+id = "a"
+source = "x"
+format = "domains"
+"""
 
 
 @pytest.mark.parametrize(("text", "roles", "names"), [
@@ -17,6 +27,10 @@ ALL = frozenset({"control", "edge", "inspector"})
     ("[inspection]\nenabled = false", ALL, ["control", "edge-0"]),
     ("[gateway]\nenabled = false", ALL, ["control", "edge-0"]),
     ("[runtime]\nworkers = 2", frozenset({"edge"}), ["edge-0", "edge-1"]),
+    (ZONES, ALL, ["control", "edge-0", "inspector"]),
+    (ZONES + "rpz = true", ALL, ["control", "edge-0", "inspector", "transfer"]),
+    (ZONES + "rpz = true", frozenset({"control"}), ["control", "transfer"]),
+    (ZONES + "rpz = true", frozenset({"edge"}), ["edge-0"]),
 ])  # fmt: skip
 def test_each_role_has_its_places(text, roles, names):
     """Control first, for all others wait for its bundle."""

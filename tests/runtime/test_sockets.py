@@ -49,6 +49,16 @@ def test_what_a_role_does_not_serve_is_not_bound(free_port):
     found.close()
 
 
+def test_zones_are_given_where_somebody_gives_them(free_port):
+    """Each address listens once; where the role is not asked for it is not bound."""
+    table = f'[dns.transfer]\nlisten = ["127.0.0.1:{free_port}"]\ncertificate = "c"\nkey = "k"\n'
+    settings = load_text(text(free_port) + table)
+    found = bind(settings, frozenset({"transfer"}))
+    assert [(use, sock.getsockname()[1]) for use, sock in found.named("transfer")] == [("transfer", free_port)]
+    found.close()
+    assert list(bind(settings, frozenset()).named("transfer")) == []
+
+
 def test_the_control_socket_is_the_owners_alone(tmp_path):
     """0600 from the first moment; what a dead product left is replaced."""
     unix(tmp_path / "s").close()
