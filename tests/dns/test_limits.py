@@ -173,7 +173,7 @@ def cookie_of(reply: DNSRecord) -> bytes:
 
 
 def rcode(reply: DNSRecord) -> int:
-    return reply.header.rcode | opt(reply).ttl >> 24 << 4
+    return int(reply.header.rcode | opt(reply).ttl >> 24 << 4)
 
 
 async def said(door: Door, sock: socket.socket, *packets: bytes) -> list[DNSRecord]:
@@ -215,7 +215,9 @@ def test_beyond_the_limit_a_client_is_told_to_come_over_tcp_and_others_notice_no
                 for number in range(4):
                     (reply,) = await said(door, little, named("fine.example", number))
                     assert reply.rr
-                assert (await answered(here.resolver, named("fine.example"), "127.0.0.1", tcp=True))[7] == 1
+                over_tcp = await answered(here.resolver, named("fine.example"), "127.0.0.1", tcp=True)
+                assert over_tcp is not None
+                assert over_tcp[7] == 1
                 here.clock.seconds += 3.0
                 await said(door, much, named("fine.example"))
                 for number in range(3):
