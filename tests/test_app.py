@@ -73,6 +73,10 @@ def test_own_entries_that_mean_nothing_keep_it_from_starting(config):
 @pytest.mark.parametrize(("table", "said"), [
     ('[dns]\nrecords = [{ name = "router.example", value = "no-address" }]\n', r"dns\.records\.0\.value"),
     ('[dns]\nupstream_ca = "none.pem"\n', r"dns\.upstream_ca"),
+    (
+        '[dns.encrypted]\nname = "dns.example"\ndot = ["127.0.0.1:8853"]\ncertificate = "none.pem"\nkey = "none.pem"\n',
+        r"^dns\.encrypted\.certificate, key: .* cannot be opened",
+    ),
     ('[dns]\nlisten = ["127.0.0.1:5399"]\nupstreams = ["tcp://127.0.0.1:5399"]\n', r"dns\.upstreams"),
     (
         '[dns]\nlisten = ["127.0.0.1:5399"]\nforward = [{ zone = "a.example", upstreams = ["127.0.0.1:5399"] }]\n',
@@ -80,7 +84,7 @@ def test_own_entries_that_mean_nothing_keep_it_from_starting(config):
     ),
 ])  # fmt: skip
 def test_what_no_worker_could_serve_is_refused_before_one_starts(tmp_path, table, said):
-    """Records that mean nothing, authorities that are not there, an upstream that is this filter itself."""
+    """Records that mean nothing, certificates and authorities that are not there, an upstream that is we ourselves."""
     path = tmp_path / "own.toml"
     path.write_text(f'[runtime]\nstate = "{tmp_path}/state"\n{table}')
     with pytest.raises(ConfigError, match=said):

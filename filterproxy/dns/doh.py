@@ -111,6 +111,8 @@ class Doh(asyncio.Protocol):
                 answer(stream, opening_of(reply), packet[:2] + reply)
             if not guest.served:
                 self.leave()
+                for late, _, _ in asked[at + 1 :]:
+                    http.ignore(late)
                 break
         guest.tally()
 
@@ -162,6 +164,8 @@ class Doh(asyncio.Protocol):
             http.end(ENHANCE_YOUR_CALM)
             self._broken()
         elif self._leaving and http.idle and not self._held:
+            http.part()
+            transport.write(http.take())
             self._close()
 
     def pause_writing(self) -> None:
@@ -183,8 +187,6 @@ class Doh(asyncio.Protocol):
 
     def finish(self) -> None:
         """Read a moment longer, answer what was asked by then, and close."""
-        self._http.warn()
-        self._flush()
         self._loop.call_later(LAST_SECONDS, self.leave)
 
     def leave(self) -> None:

@@ -132,26 +132,30 @@ class Http2[H: Head]:
         if stream in inflow.open and self.over is None:
             self._outflow.answer(stream, opening, body)
 
-    def warn(self) -> None:
-        """Say that we will leave soon (section 6.8): a client that has another way takes it from now on."""
-        if self._greeted and self.over is None:
-            self._goaway(NO_ERROR, LARGEST_WINDOW)
+    def ignore(self, stream: int) -> None:
+        """Give a request no answer, ever."""
+        self._inflow.due -= 1
+        self._inflow.drop(stream)
 
     def leave(self) -> None:
-        """Say that we leave: what was asked is answered, and nothing more is begun."""
-        if self._greeted and self.over is None and not self._inflow.no_more:
-            self._inflow.no_more = True
-            self._goaway(NO_ERROR, self._inflow.last)
+        """Begin nothing more: what comes from now on is passed over."""
+        self._inflow.no_more = True
+
+    def part(self) -> None:
+        """Say that we leave, and which request was the last (section 6.8): others may be put elsewhere.
+
+        Only when all is answered, for some clients take no answer that comes behind it.
+        """
+        self.leave()
+        self.end(NO_ERROR)
 
     def end(self, code: int) -> None:
         """End the connection, and say why."""
         if self.over is None:
             self.over = code
             if self._greeted:
-                self._goaway(code, self._inflow.last)
-
-    def _goaway(self, code: int, last: int) -> None:
-        self._outflow.say(frame(GOAWAY, 0, 0, last.to_bytes(4) + code.to_bytes(4)))
+                last = self._inflow.last
+                self._outflow.say(frame(GOAWAY, 0, 0, last.to_bytes(4) + code.to_bytes(4)))
 
     def _ended(self, stream: int) -> None:
         self._patience = min(PATIENCE, self._patience + EARNED)

@@ -184,7 +184,7 @@ class Inflow[H: Head]:
         if not stream or (stream > self.last and not self.no_more):
             raise Broken(PROTOCOL_ERROR)
         self._cut.discard(stream)
-        self._drop(stream)
+        self.drop(stream)
 
     def ended(self, stream: int) -> None:
         """Take that an answer is sent; what its client still sends is not wanted."""
@@ -199,7 +199,7 @@ class Inflow[H: Head]:
 
     def _refuse(self, stream: int, flags: int, code: int) -> None:
         self._spend()
-        self._drop(stream)
+        self.drop(stream)
         if flags & END_STREAM:
             self._outflow.say(frame(RST_STREAM, 0, stream, code.to_bytes(4)))
         else:
@@ -211,7 +211,8 @@ class Inflow[H: Head]:
         if len(self._cut) > STREAMS:  # that many at once are no accident
             raise Broken(ENHANCE_YOUR_CALM)
 
-    def _drop(self, stream: int) -> None:
+    def drop(self, stream: int) -> None:
+        """Forget a stream."""
         body = self.open.pop(stream, None)
         if body is not None:
             self._give(body)

@@ -114,6 +114,8 @@ class Stream(asyncio.BufferedProtocol):
         self._timer.cancel()
         self._rest, self._held = b"", False
         self._out.clear()
+        # What is left must be no circle: of one that is set aside (see runtime/garbage.py) nothing would be freed.
+        del self._transport, self._asked, self._way
         if not self.done.done():
             self.done.set_result(None)
 
@@ -194,12 +196,14 @@ class Stream(asyncio.BufferedProtocol):
     def _turn(self) -> None:
         """Send what was answered in a turn of the loop, and begin what waited for that."""
         self._scheduled = False
+        if self._guest.gone:
+            return
         self._flush()
         self._go_on()
 
     def _flush(self) -> None:
         out = self._out
-        if not out or self._guest.gone:
+        if not out:
             return
         self._guest.tally()
         self._transport.write(b"".join(out))

@@ -267,6 +267,7 @@ drain = "3s"
 [dns]
 listen = ["127.0.0.1:{p.dns}"]
 upstreams = ["127.0.0.1:{p.upstream}"]
+limits = {{ rate = 0 }}
 [gateway]
 listen = "127.0.0.1:{p.proxy}"
 [portal]

@@ -89,7 +89,7 @@ class Upstream(Lame):
 @pytest.fixture(scope="module")
 def upstream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Product, Upstream]]:
     product = Product(tmp_path_factory.mktemp("flood"))
-    keys = f"max_inflight = {INFLIGHT}\ncache_entries = {ENTRIES}\nlimits = {{ rate = 0 }}\n"
+    keys = f"max_inflight = {INFLIGHT}\ncache_entries = {ENTRIES}\n"
     text = product.config.read_text().replace("[gateway]", f"{keys}[gateway]", 1)
     product.config.write_text(text + "[inspection]\nenabled = false\n")
     with Upstream(product.upstream) as made:

@@ -21,8 +21,8 @@ ENTRIES = 60
 @pytest.fixture(scope="module")
 def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     made = Product(tmp_path_factory.mktemp("limits"), workers=1)
-    limits = "limits = { rate = 50, burst = 100, enumeration = 40 }\n"
-    text = made.config.read_text().replace("[gateway]", f"{limits}[gateway]", 1)
+    limits = "limits = { rate = 50, burst = 100, enumeration = 40 }"
+    text = made.config.read_text().replace("limits = { rate = 0 }", limits, 1)
     made.config.write_text(text + "[inspection]\nenabled = false\n")
     (made.config.parent / "d.domains").write_text("".join(f"zqwanted{number}.example\n" for number in range(ENTRIES)))
     try:

@@ -68,7 +68,7 @@ def test_a_receiver_takes_the_zone_of_a_list(running):
     assert found.policy == {
         "open.example": "CNAME *.", "*.open.example": "CNAME .", "one.example": "CNAME *.",
     }  # fmt: skip
-    assert "receiver=one list=open kind=axfr" in running.log()
+    running.product.until(lambda: "receiver=one list=open kind=axfr" in running.log(), 10)
     assert "open.example" not in running.log()
     assert running.product.metric('filterproxy_events_total{event="dns_transfer"}') >= 0
 
