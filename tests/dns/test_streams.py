@@ -5,8 +5,10 @@ client.
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 import socket
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -367,3 +369,27 @@ def test_whatever_comes_on_a_stream_is_answered_or_dropped(pieces):
         assert rest[4] & 0x80
         assert len(rest) >= 2 + size
         rest = rest[2 + size :]
+
+
+def test_a_connection_that_ended_leaves_nothing_behind(run, over):
+    """No circle of objects either: workers set aside what is old, and of those nothing would ever be freed."""
+
+    async def story() -> None:
+        async with over.served(Echo()) as (serving, sockets):
+            for ends in (Stream.close, lambda stream: stream.writer.transport.abort()):
+                stream = await over.to(sockets)
+                stream.send(named("quick.example"))
+                await stream.receive()
+                (there,) = serving._connected
+                served = weakref.ref(there)
+                del there
+                ends(stream)
+                assert await left(serving)
+                await asyncio.sleep(0.05)
+                assert served() is None
+
+    gc.disable()
+    try:
+        run(story)
+    finally:
+        gc.enable()
