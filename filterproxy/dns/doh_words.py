@@ -41,11 +41,6 @@ class Request(NamedTuple):
     length: int = -1
     """The length of the body as it says; -1 where it does not."""
 
-    @property
-    def settled(self) -> bool:
-        """Whether no body changes what is answered."""
-        return self.status != OK
-
     def __repr__(self) -> str:
         """Hide the question."""
         return f"Request(status={self.status})"

@@ -43,11 +43,6 @@ class Head(Protocol):
         """The length of its body as it says; -1 where it does not."""
         ...
 
-    @property
-    def settled(self) -> bool:
-        """Whether the answer does not depend on the body: it is given at once."""
-        ...
-
 
 class _Body[H]:
     """The body of an open request, as far as it came; without `head` nobody wants it any more."""
@@ -102,8 +97,8 @@ class Inflow[H: Head]:
             self._refuse(stream, flags, PROTOCOL_ERROR)
         elif self.full:
             self._refuse(stream, flags, REFUSED_STREAM)
-        elif ended or head.settled:
-            self.open[stream] = None if ended else _Body(None)
+        elif ended:
+            self.open[stream] = None
             self._hand_out(stream, head, b"")
         else:
             self.open[stream] = _Body(head)

@@ -21,11 +21,10 @@ class Said(NamedTuple):
 
     path: bytes
     length: int = -1
-    settled: bool = False
 
 
 def said(fields: Fields) -> Said:
-    return Said(fields.path, fields.length, fields.path == b"/settled")
+    return Said(fields.path, fields.length)
 
 
 class Answer:
@@ -52,15 +51,17 @@ class Client:
         self.goaway: int | None = None
         self._update = update
 
-    def ask(self, path: str = "/", body: bytes | None = None, *fields: tuple[str, str], method: str = "") -> int:
-        """Send a request, by POST where there is a body, and return its stream."""
+    def ask(
+        self, path: str = "/", body: bytes | None = None, *fields: tuple[str, str], method: str = "", ends: bool = True
+    ) -> int:
+        """Send a request, by POST where there is a body, and return its stream; without `ends` more would come."""
         stream = self.h2.get_next_available_stream_id()
         named = [(":method", method or ("GET" if body is None else "POST")), (":scheme", "https")]
         named += [(":authority", "dns.example"), (":path", path), *fields]
         self.h2.send_headers(stream, named, end_stream=body is None)
         if body is not None:
             for at in range(0, max(1, len(body)), 16_384):
-                self.h2.send_data(stream, body[at : at + 16_384], end_stream=at + 16_384 >= len(body))
+                self.h2.send_data(stream, body[at : at + 16_384], end_stream=ends and at + 16_384 >= len(body))
         self.answers[stream] = Answer()
         return stream
 

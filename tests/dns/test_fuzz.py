@@ -15,7 +15,7 @@ import pytest
 
 from tests.conftest import ROOT
 
-RUNS = {"query": 30_000, "answer": 15_000, "upstreams": 10_000}
+RUNS = {"query": 30_000, "answer": 15_000, "upstreams": 10_000, "https": 15_000}
 
 
 @pytest.mark.parametrize("target", RUNS)

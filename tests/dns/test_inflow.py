@@ -78,19 +78,6 @@ def test_a_body_of_another_length_is_malformed(length, parts):
     assert side.inflow.open == {}
 
 
-def test_what_is_settled_waits_for_no_body():
-    """It is answered at once; the body is passed over, and the client told that nobody wants it."""
-    side = Side()
-    side.begin(1, settled=True)
-    assert side.inflow.asked == [(1, Said(b"/", settled=True), b"")]
-    side.data(1, b"abc")
-    side.answer(1)
-    assert side.resets() == {1: NO_ERROR}
-    side.data(1, b"abc")
-    side.data(1, b"abc", END_STREAM)
-    side.broken(1, b"abc", code=STREAM_CLOSED)
-
-
 def test_a_body_that_is_too_long_is_handed_out_as_such():
     """It would wait for a window that it does not get; one that does not care for windows is cut off."""
     side = Side()
@@ -98,8 +85,12 @@ def test_a_body_that_is_too_long_is_handed_out_as_such():
     side.data(1, bytes(LONGEST_BODY - 1))
     side.data(1, b"x")
     assert side.inflow.asked == [(1, Said(b"/"), None)]
+    side.data(1, b"")
     side.answer(1)
     assert side.resets() == {1: NO_ERROR}
+    side.data(1, b"abc")
+    side.data(1, b"abc", END_STREAM)
+    side.broken(1, b"abc", code=STREAM_CLOSED)
     side.begin(3)
     side.data(3, bytes(LONGEST_BODY - 1))
     side.data(3, b"xy")
