@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import blake2b
 from typing import Any, Final, NamedTuple
@@ -151,6 +152,11 @@ def _rules(items: Iterable[tuple[str, int, dict[str, Any]]]) -> Rules:
     return Rules(Rule(expression, code, _facts(facts) if facts else NO_FACTS) for expression, code, facts in items)
 
 
+def dated(segments: Iterable[Segment], loaded: Mapping[str, datetime]) -> tuple[Segment, ...]:
+    """Return the segments with the times at which their sources were last read, as far as `loaded` tells them."""
+    return tuple(replace(item, loaded_at=loaded[item.name]) if item.name in loaded else item for item in segments)
+
+
 class DomainRow(NamedTuple):
     """A row that covers a host by its name: which name was listed, how, and with what facts."""
 
@@ -211,6 +217,15 @@ class Bundle:
         """Whether some exception is an expression: what it spares below a name cannot be told beforehand."""
         self._memo: dict[str, Findings] = {}
         self._below: dict[str, Findings] = {}
+
+    def read_again(self, loaded: Mapping[str, datetime]) -> Bundle:
+        """Return a bundle that says the same of everything, and remembers with this one what it says of hosts.
+
+        `loaded` tells when the source of each segment was last read.
+        """
+        again = copy(self)
+        again.segments = dated(self.segments, loaded)
+        return again
 
     def host(self, name: str) -> Findings:
         """Return what each segment says of a canonical host."""

@@ -74,7 +74,9 @@ class View:
 class Policy:
     """Everything a decision needs, immutable: profiles, lists and the bundle, of one generation."""
 
-    __slots__ = ("_canaries", "_clients", "_networks", "_views", "bundle", "generation", "listings", "territory")
+    __slots__ = (
+        "_canaries", "_clients", "_networks", "_views", "bundle", "generation", "listings", "says", "territory",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -87,6 +89,8 @@ class Policy:
         """Take what is in force. Segments are found by name; a list without one never loaded."""
         self.bundle, self.generation, self.territory = bundle, generation, territory
         self.listings = tuple(listings)
+        self.says = object()
+        """The same of policies that judge everything alike: what was decided under one holds under the other."""
         places = {segment.name: place for place, segment in enumerate(bundle.segments)}
         self._canaries = {
             item.id: Ranked(companion(item), places[f"{CANARY}{item.id}"], None, None)
@@ -97,6 +101,18 @@ class Policy:
         self._views = {profile.id: self._view(profile, places) for profile in profiles}
         self._networks = _by_prefix(profiles)
         self._clients: dict[str, str | None] = {}
+
+    def read_again(self, generation: int, loaded: Mapping[str, datetime]) -> Policy:
+        """Return the policy over the same segments, whose sources were read again and said nothing new.
+
+        `loaded` tells when, by segment. It judges as this one does, unless a list fails closed once it is too old:
+        what was refused then is to be served now.
+        """
+        profiles = [view.profile for view in self._views.values()]
+        again = Policy(self.bundle.read_again(loaded), self.listings, profiles, generation, self.territory)
+        if not any(_ages(item) for view in self._views.values() for item in view.closed):
+            again.says = self.says
+        return again
 
     @property
     def profiles(self) -> tuple[str, ...]:
@@ -173,6 +189,11 @@ class Policy:
             return False
         segment = self.bundle.segments[ranked.place]
         return len(segment.patterns) > 0 or len(segment.url_rules) > 0
+
+
+def _ages(ranked: Ranked) -> bool:
+    """Tell whether what a fail-closed list says may have changed with the time at which it was read."""
+    return ranked.loaded_at is None or ranked.listing.max_age is not None
 
 
 def companion(listing: Listing) -> Listing:

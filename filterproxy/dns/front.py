@@ -23,8 +23,6 @@ from .limits import Address, Limits
 from .memo import Memo, Memos
 
 if TYPE_CHECKING:
-    from filterproxy.core.policy import Policy
-
     from .memo import Template
     from .resolver import Resolver
     from .udp import Door
@@ -50,7 +48,8 @@ class Front:
         self._queue: deque[Question] = deque()
         self._waiting_of = Counter[bytes]()
         self._scheduled = False
-        self._policy: Policy | None = None
+        self.says: object = None
+        """What the policy says under which the memos hold (`Policy.says`)."""
         self._memos = Memos(entries)
         self.memos: dict[Address, Memo] = {}
         """The memo of each client that is served and within its limits."""
@@ -60,10 +59,10 @@ class Front:
         self._waited: asyncio.Future[None] | None = None
 
     def begin(self) -> float:
-        """Return the time, and forget all that was said under another policy than is in force. Call it per batch."""
+        """Return the time, and forget all that was said where the policy in force says otherwise. Call it per batch."""
         policy = self.resolver.policy()
-        if policy is not self._policy:
-            self._policy, self._memos, self.memos = policy, Memos(self._entries, host=policy.bundle.host), {}
+        if policy.says is not self.says:
+            self.says, self._memos, self.memos = policy.says, Memos(self._entries, host=policy.bundle.host), {}
         self._now = now = self.resolver.clock()
         if now >= self.limits.due:
             for address in self.limits.look(now):
@@ -147,7 +146,7 @@ class Front:
         if reply is None:
             return
         question.door.say(reply, question.name, question.control)
-        if template is not None and question.policy is self._policy:
+        if template is not None and question.says is self.says:
             self._learn(question, template)
 
     def _learn(self, question: Question, template: Template) -> None:
@@ -164,20 +163,15 @@ class Front:
             memo = self.memos[address] = self._memos.of(profile)
         memo.learn(question.packet[2:], template, self.resolver.clock())
 
-    @property
-    def policy(self) -> Policy | None:
-        """The policy under which the memos hold."""
-        return self._policy
-
 
 class Question:
     """A packet on its way to the resolver, and what its reply needs to find back."""
 
-    __slots__ = ("address", "client", "control", "door", "name", "packet", "policy", "sharer")
+    __slots__ = ("address", "client", "control", "door", "name", "packet", "says", "sharer")
 
     def __init__(self, door: Door, packet: bytes, name: bytes, control: bytes) -> None:
         self.door, self.packet, self.name, self.control = door, packet, name, control
-        self.client, self.policy, self.sharer = door.client_in(name), door.front.policy, door.sharer_in(name)
+        self.client, self.says, self.sharer = door.client_in(name), door.front.says, door.sharer_in(name)
         self.address = door.address_in(name)
 
     def answered(self, reply: bytes | None, template: Template | None) -> None:

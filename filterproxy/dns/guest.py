@@ -17,8 +17,6 @@ from .memo import Memos
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from filterproxy.core.policy import Policy
-
     from .asking import Way
     from .memo import Memo, Template
     from .resolver import Resolver
@@ -42,8 +40,8 @@ class Back:
     def __init__(self, resolver: Resolver, entries: int) -> None:
         """`entries` bounds the replies that are remembered. The queue is bounded by what connections may have open."""
         self.resolver, self.count, self._entries = resolver, resolver.count, entries
-        self.policy: Policy | None = None
-        """The policy under which the memos hold."""
+        self.says: object = None
+        """What the policy says under which the memos hold (`Policy.says`)."""
         self.cells: list[int] = []
         """What was answered from memos and is not counted yet; see `tally`."""
         self.room = memoryview(bytearray(ROOM))
@@ -52,10 +50,10 @@ class Back:
         self._queue: deque[tuple[Guest, bytes, Told]] = deque()
 
     def begin(self) -> float:
-        """Return the time, and forget all that was said under another policy than is in force."""
+        """Return the time, and forget all that was said where the policy in force says otherwise."""
         policy = self.resolver.policy()
-        if policy is not self.policy:
-            self.policy, self._memos = policy, Memos(self._entries, host=policy.bundle.host)
+        if policy.says is not self.says:
+            self.says, self._memos = policy.says, Memos(self._entries, host=policy.bundle.host)
         return self.resolver.clock()
 
     def memo(self, client: str, way: Way) -> Memo | None:
@@ -78,7 +76,7 @@ class Back:
             if guest.choked:
                 guest.waiting.append((packet, reply))
             elif not guest.gone:
-                answered = partial(self._answered, guest, packet, self.policy, reply)
+                answered = partial(self._answered, guest, packet, self.says, reply)
                 self.resolver.answer(packet, guest.client, answered, guest.way)
         if queue:
             asyncio.get_running_loop().call_soon(self._work)
@@ -87,12 +85,12 @@ class Back:
         self,
         guest: Guest,
         packet: bytes,
-        policy: Policy | None,
+        says: object,
         told: Told,
         reply: bytes | None,
         template: Template | None,
     ) -> None:
-        if template is not None and policy is self.policy:
+        if template is not None and says is self.says:
             memo = self.memo(guest.client, guest.way)
             if memo is not None:
                 memo.learn(packet[2:], template, self.resolver.clock())
@@ -118,7 +116,7 @@ class Back:
 class Guest:
     """One connection's client."""
 
-    __slots__ = ("_back", "_memo", "_policy", "choked", "client", "gone", "served", "sharer", "waiting", "way")
+    __slots__ = ("_back", "_memo", "_says", "choked", "client", "gone", "served", "sharer", "waiting", "way")
 
     def __init__(self, back: Back, client: str, way: Way) -> None:
         """Take an IP address that came this way."""
@@ -132,7 +130,7 @@ class Guest:
         """Whether it has to read first what it was told: until `resume` none of its questions is begun."""
         self.waiting: list[tuple[bytes, Told]] = []
         """Those that wait for that."""
-        self._back, self._policy, self._memo = back, back.policy, back.memo(client, way)
+        self._back, self._says, self._memo = back, back.says, back.memo(client, way)
 
     def answer(self, packet: bytes, reply: Told) -> None:
         """Have `reply` called with the reply to `packet`, at once where it is known."""
@@ -149,8 +147,8 @@ class Guest:
         """Return the time, for `known`. Call it for each batch of questions."""
         back = self._back
         now = back.begin()
-        if back.policy is not self._policy:
-            self._policy, self._memo = back.policy, back.memo(self.client, self.way)
+        if back.says is not self._says:
+            self._says, self._memo = back.says, back.memo(self.client, self.way)
         return now
 
     def known(self, packet: bytes, now: float) -> bytes | None:

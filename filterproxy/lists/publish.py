@@ -9,12 +9,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from filterproxy.core.bundle import Bundle, Segment
+from filterproxy.core.bundle import Bundle, Segment, dated
 from filterproxy.core.policy import Policy, Profile
 from filterproxy.errors import SegmentError
 from filterproxy.settings import Settings
@@ -113,10 +112,10 @@ def policy_of(
 
     `ended` are lists whose licence has: they judge nothing, also where they would fail closed.
     """
-    fresh = [replace(item, loaded_at=loaded[item.name]) if item.name in loaded else item for item in segments]
     profiles = [
         Profile(item.id, item.networks, None if item.lists is None else frozenset(item.lists))
         for item in settings.profiles
     ]
     listings = [listing for listing in settings.listings if listing.id not in ended]
-    return Policy(Bundle(fresh, key), listings, profiles, generation, frozenset(settings.operator.territory))
+    bundle = Bundle(dated(segments, loaded), key)
+    return Policy(bundle, listings, profiles, generation, frozenset(settings.operator.territory))

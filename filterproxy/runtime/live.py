@@ -65,7 +65,13 @@ class Live:
             segments = {part.file: held[part.file] for part in manifest.parts}
         except KeyError as exc:
             raise SegmentError("a segment of the bundle is missing") from exc
+        if key == self._policy.bundle.key and list(segments) == list(self._segments) and not self._ends(manifest):
+            return self._policy.read_again(manifest.generation, manifest.loaded()), segments
         policy = publish.policy_of(
             self._settings, segments.values(), key, manifest.generation, manifest.loaded(), manifest.ended
         )
         return policy, segments
+
+    def _ends(self, manifest: publish.Manifest) -> bool:
+        """Tell whether some list ends, or begins again, with `manifest`."""
+        return manifest.ended != self.manifest.ended

@@ -11,10 +11,11 @@ from datetime import timedelta
 
 from dnslib import DNSRecord
 
+from filterproxy.core.policy import Policy
 from filterproxy.dns.asking import UDP, Reply, Way
 from filterproxy.dns.server import Serving, serve
 from filterproxy.settings.dns import Dns
-from tests.dns.fakes import Counts, query
+from tests.dns.fakes import DEFAULT, Counts, query
 from tests.dns.pairs import NAME, Files, Pair, trusting
 
 STRANGERS = "127.0.9."
@@ -140,8 +141,8 @@ class Echo:
     def sharer(self, client: str) -> str | None:
         return None if client.startswith(STRANGERS) else client
 
-    def policy(self) -> None:
-        return None
+    def policy(self) -> Policy:
+        return DEFAULT
 
     def clock(self) -> float:
         return 0.0

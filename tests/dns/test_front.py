@@ -150,6 +150,25 @@ def test_a_memo_holds_for_one_profile_and_one_policy():
     asyncio.run(story())
 
 
+def test_a_list_that_was_read_again_and_is_the_same_empties_no_memo():
+    """Sources are asked every few minutes: what was told stays known, and is judged anew only where a list changed."""
+
+    async def story() -> None:
+        here = bench(rest=below(), policy=DEFAULT)
+        async with answering(here.resolver) as (server,):
+            with client("127.0.0.1", server) as sock:
+                for _ in range(2):
+                    for name in ("blocked.example", "fine.example"):
+                        await asked(sock, named(name))
+                before = here.counts.events["dns_memo"]
+                here.policies[0] = DEFAULT.read_again(2, {"list:law": NOW + timedelta(hours=1)})
+                for name in ("blocked.example", "fine.example"):
+                    await asked(sock, named(name))
+                assert here.counts.events["dns_memo"] == before + 2
+
+    asyncio.run(story())
+
+
 def test_a_memo_holds_no_longer_than_its_verdict():
     """An entry that begins or ends is noticed, however often the name was asked for before."""
 

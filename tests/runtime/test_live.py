@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -72,14 +73,35 @@ def test_a_bundle_is_adopted_whole(world):
         await world.hand_over()
         assert world.live.adopted.is_set()
         assert world.blocked("a.example")
-        held = {part.file for part in world.segments.manifest.parts}
+        held, said = {part.file for part in world.segments.manifest.parts}, world.live.policy().says
         await world.segments.load(world.refresh())  # the same list, read later: nothing to hand over
         await world.hand_over(held=held)
         assert world.live.policy().generation == world.segments.generation == 2
+        assert world.live.policy().says is said  # nothing that was remembered is forgotten
         world.source.write_text("b.example\n")
         await world.segments.load(world.refresh())
         await world.hand_over(held=held)
         assert (world.blocked("a.example"), world.blocked("b.example")) == (False, True)
+        assert world.live.policy().says is not said
+
+    asyncio.run(story())
+
+
+def test_a_list_that_ends_or_another_key_is_another_policy(world):
+    """Though no segment of it is new."""
+
+    async def story() -> None:
+        await world.segments.load(world.refresh())
+        await world.hand_over()
+        manifest, said = world.segments.manifest, world.live.policy().says
+        statuses = tuple(replace(item, state="ended") for item in manifest.statuses)
+        ended = replace(manifest, generation=2, statuses=statuses).as_dict()
+        await world.live.adopt({"manifest": ended, "files": [], "key": world.keys.digest.hex()}, [])
+        assert world.live.policy().says is not said
+        assert not world.blocked("a.example")
+        said = world.live.policy().says
+        await world.live.adopt({"manifest": ended, "files": [], "key": bytes(32).hex()}, [])
+        assert world.live.policy().says is not said
 
     asyncio.run(story())
 
