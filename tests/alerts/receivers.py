@@ -26,6 +26,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests.ports import free_port
+
 
 @dataclass(frozen=True)
 class Authority:
@@ -170,9 +172,7 @@ def mail_server(trusted: Authority, how: str, *, login: bool = False) -> Iterato
         options = {"tls_context": context, "require_starttls": True}
     if login:
         options |= {"authenticator": mails.login, "auth_required": True, "auth_require_tls": how == "starttls"}
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        mails.port = probe.getsockname()[1]
+    mails.port = free_port()
     server = Controller(mails, hostname="127.0.0.1", port=mails.port, **options)
     if how == "tls":
         # Its own first look trusts no authority; a connection alone will do.

@@ -22,7 +22,7 @@ from filterproxy.cli.selftest_wire import (
     source_of,
 )
 from filterproxy.core.model import DnsAnswer, Listing
-from tests.integration.product import free_ports
+from tests.ports import free_ports
 
 QUESTION = DNSRecord.question("a.example", "A")
 PACKED = bytes(QUESTION.pack())

@@ -23,28 +23,11 @@ from filterproxy.runtime import client
 from filterproxy.runtime.children import environment
 from filterproxy.runtime.process import User, check_runs
 from tests.conftest import ROOT
+from tests.ports import free_ports
 
 DOMAINS = "bad.example\n=exact.example\n"
 URLS = "http://mixed.example/listed/page.html\nhttp://mixed.example/listed/other.html\n"
 LAW = "http://law.example/page.html\n"
-
-
-def free_ports(number: int) -> list[int]:
-    """Return ports that are free over UDP and TCP."""
-    held: list[socket.socket] = []
-    ports: list[int] = []
-    try:
-        while len(ports) < number:
-            tcp, udp = socket.socket(), socket.socket(type=socket.SOCK_DGRAM)
-            held += [tcp, udp]
-            tcp.bind(("127.0.0.1", 0))
-            with suppress(OSError):
-                udp.bind(("127.0.0.1", tcp.getsockname()[1]))
-                ports.append(tcp.getsockname()[1])
-    finally:
-        for sock in held:
-            sock.close()
-    return ports
 
 
 class Product:

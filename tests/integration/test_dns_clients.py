@@ -20,8 +20,9 @@ import dns.resolver
 import pytest
 
 from tests.conftest import have
+from tests.ports import free_ports
 
-from .product import Product, free_ports
+from .product import Product
 from .resolvers import Lame, unbound
 
 pytestmark = [

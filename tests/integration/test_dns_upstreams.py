@@ -23,8 +23,9 @@ import dns.rcode
 import pytest
 
 from filterproxy.dns import wire
+from tests.ports import free_ports
 
-from .product import Product, free_ports
+from .product import Product
 from .resolvers import Lame, Says, honest
 
 RIGHT, FORGED = b"\xc0\0\2\2", b"\6\6\6\6"

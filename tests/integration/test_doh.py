@@ -18,8 +18,9 @@ import pytest
 
 from tests.conftest import have
 from tests.dns.pairs import NAME, Files, Pair, trusting
+from tests.ports import free_ports
 
-from .product import Product, free_ports, upstream
+from .product import Product, upstream
 
 pytestmark = [have("curl", "curl"), have("kdig", "knot-dnsutils"), have("h2load", "nghttp2-client")]
 

@@ -17,8 +17,9 @@ import pytest
 
 from tests.conftest import have
 from tests.dns.pairs import NAME, Files, Pair, trusting
+from tests.ports import free_ports
 
-from .product import Product, free_ports, upstream
+from .product import Product, upstream
 
 pytestmark = have("kdig", "knot-dnsutils")
 

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from .product import Product, children, free_ports, readable_by, upstream
+from tests.ports import free_ports
+
+from .product import Product, children, readable_by, upstream
 from .steady import Steady, hit_between_two_answers
 
 OWN = '[[lists]]\nid = "own"\nsource = "{folder}/own.domains"\nformat = "domains"\non_failure = "closed"\n'

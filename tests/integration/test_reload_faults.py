@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from filterproxy.errors import ControlError
+from tests.ports import free_ports
 
-from .product import Product, free_ports, upstream
+from .product import Product, upstream
 from .steady import Steady, hit_between_two_answers
 from .test_reload import changed, hang_up, reload, running_children, told, ttl
 

@@ -19,7 +19,9 @@ import dns.tsig
 import dns.xfr
 import pytest
 
-from .product import Product, children, free_ports, upstream
+from tests.ports import free_ports
+
+from .product import Product, children, upstream
 from .takes import CONFIG, KEYS, NAME, OPEN, RPZ, SECRETS, Listener, Taker, certify, receive, send, write_files
 
 
