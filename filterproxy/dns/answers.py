@@ -134,11 +134,22 @@ def padded(query: Query, reply: bytes) -> bytes:
     """
     if query.edns is None or not query.edns.padded:
         return reply
-    at = reply.rfind(_OPT_START)
+    at = _opt_at(reply)
     length = -(len(reply) + _OPTION.size) % BLOCK
     if at < 0 or len(reply) + _OPTION.size + length > TCP_SIZE:
         return reply
     return with_option(reply, at, _OPTION.pack(wire.PADDING, length) + bytes(length))
+
+
+def _opt_at(reply: bytes) -> int:
+    """Return where the OPT record begins in one of our replies, which ends with it; -1 where there is none.
+
+    What the client chose of its cookie may look like the beginning of another.
+    """
+    at = reply.rfind(_OPT_START)
+    while at >= 0 and at + 11 + int.from_bytes(reply[at + 9 : at + 11]) != len(reply):
+        at = reply.rfind(_OPT_START, 0, at + len(_OPT_START) - 1)
+    return at
 
 
 def with_option(reply: bytes, at: int, option: bytes) -> bytes:

@@ -14,6 +14,8 @@ from hashlib import blake2b
 from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from filterproxy.core.model import Kind
+
 from .limits import network_of, read_address
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ MARKS: Final = 65_536
 """Entries met that are remembered, of all networks together; more only where `enumeration` is."""
 NETWORKS: Final = 16_384
 ALARMS: Final = 20
-"""Alarms that are told within an hour; all are counted."""
+"""Networks whose alarms are told within an hour; all are counted."""
 _OLDEST: Final = 16
 
 
@@ -60,7 +62,7 @@ class Enumeration:
         self._room = max(MARKS, self._most)
         self._marks = 0
         self._met: OrderedDict[Address, OrderedDict[int, tuple[str, float]]] = OrderedDict()
-        self._told: list[float] = []
+        self._told: dict[Address, tuple[float, set[str]]] = {}
 
     def meet(self, client: str, match: Match) -> None:
         """Take note that `client` (an IP address) asked for what `match` covers."""
@@ -72,7 +74,7 @@ class Enumeration:
         if met is None:
             met = self._met[network] = OrderedDict()
         self._met.move_to_end(network)
-        mark = hash((listing, match.kind, match.scope, match.expression))
+        mark = hash((listing, match.kind, match.scope, _entry(match)))
         if met.pop(mark, None) is None:
             self._marks += 1
         met[mark] = listing, now
@@ -85,15 +87,22 @@ class Enumeration:
             self._forget(now)
 
     def _alarm(self, network: Address, now: float) -> None:
-        """Raise an alarm; it takes as many entries again for the next."""
+        """Raise an alarm; it takes as many entries again for the next.
+
+        Of one network each list is told of once within an hour, so that whoever is busy takes no alarm from another.
+        """
         met = self._met.pop(network)
         self._marks -= len(met)
         self._count("dns_enumeration")
-        self._told = [at for at in self._told if at > now - HOUR]
-        if len(self._told) < ALARMS:
-            self._told.append(now)
+        self._told = {name: told for name, told in self._told.items() if told[0] > now - HOUR}
+        if network not in self._told and len(self._told) >= ALARMS:
+            return
+        lists = self._told.setdefault(network, (now, set()))[1]
+        entries = Counter(listing for listing, _ in met.values())
+        if not lists.issuperset(entries):
+            lists.update(entries)
             digest = blake2b(repr(network).encode(), digest_size=8, key=self._key, person=b"enumeration").hexdigest()
-            self._tell(Alarm(digest, Counter(listing for listing, _ in met.values())))
+            self._tell(Alarm(digest, entries))
 
     def _forget(self, now: float) -> None:
         """Forget one of the networks that were quiet for longest: the first whose hour is over, or who met least."""
@@ -101,3 +110,14 @@ class Enumeration:
         over = (name for name, met in few if met[next(reversed(met))][1] < now - HOUR)
         name = next(over, None) or min(few, key=lambda item: len(item[1]))[0]
         self._marks -= len(self._met.pop(name))
+
+
+def _entry(match: Match) -> str:
+    """Return what stands for the entry of `match`.
+
+    Which of a list's patterns it was is not said, only the host that it found; one finds hosts without end below one
+    name, and all these count once.
+    """
+    if match.kind is Kind.PATTERN:
+        return ".".join(match.expression.rsplit(".", 2)[-2:])
+    return match.expression

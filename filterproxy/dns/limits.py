@@ -57,6 +57,8 @@ class Limits:
         self._debts: dict[Address, float] = {}
         self.watched: dict[Address, Bucket] = {}
         """The networks that are over their burst."""
+        self.wide = False
+        """Whether one of them may be more than one address: then what `look` returned is not all of it."""
 
     def count(self, addresses: Sequence[Address]) -> None:
         """Count questions that were read together, by whom they came from."""
@@ -76,6 +78,10 @@ class Limits:
         bucket = self.watched.get(self.network(address))
         return bucket is None or bucket.takes(now, self._rate, self._burst)
 
+    def watches(self, addresses: Iterable[Address]) -> list[Address]:
+        """Return those of `addresses` whose network is watched."""
+        return [address for address in addresses if self.network(address) in self.watched]
+
     def look(self, now: float) -> list[Address]:
         """Judge what was counted since the last time. Return the addresses that asked and whose network is watched."""
         met, self._met = self._met, Counter()
@@ -85,10 +91,10 @@ class Limits:
         paid, self._since, self.due = self._rate * max(0.0, now - self._since), now, now + SPAN
         self._charge(self._by_network(met), paid, now)  # first: of who is watched nothing is counted twice
         self._unwatch(now)
+        self.wide = any(not self._alone or type(name) is bytes for name in self.watched)
         if not self.watched:
             return []
-        watched, network = self.watched, self.network
-        return [address for address in met if network(address) in watched]
+        return self.watches(met)
 
     def _charge(self, counts: dict[Address, int], paid: float, now: float) -> None:
         debts = self._debts

@@ -90,6 +90,9 @@ class Door:
         clients = self._clients(len(lengths))
         if front.limits.counting:
             front.limits.count(clients)
+            if front.limits.wide:  # else who asks from one address after the other has the memo of each for a while
+                for client in front.limits.watches(set(clients) & memos.keys()):
+                    del memos[client]
         sizes: list[int] = []
         cells: list[int] = []
         missed: list[int] = []

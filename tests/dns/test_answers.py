@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from dnslib import RCODE, DNSLabel, DNSRecord
+from dnslib import EDNS0, RCODE, DNSLabel, DNSRecord, EDNSOption
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -142,3 +142,18 @@ def _answered(packet: bytes, tcp: bool) -> None:
         assert reply[:2] == packet[:2]
         assert reply[2] & 0x80
         assert len(reply) == 12 or reply[12:].startswith(packet[12:-11][:20])
+
+
+@pytest.mark.parametrize("place", range(4))
+def test_a_cookie_that_looks_like_an_opt_record_is_padded_round_and_comes_back_whole(place):
+    """Its first 8 bytes are any that the client likes, those with which our OPT record begins among them."""
+    chosen = (b"1234"[:place] + answers._OPT_START + b"1234")[:8]
+    question = DNSRecord.question("fine.example")
+    question.add_ar(EDNS0(udp_len=1232, opts=[EDNSOption(10, chosen), EDNSOption(12, b"")]))
+    asking = wire.read_query(bytes(question.pack()))
+    asking.answered = bytes((0, 10, 0, 24)) + chosen + bytes(range(16))
+    reply = answers.padded(asking, answers.error(asking, wire.NOERROR))
+    said = [(item.code, bytes(item.data)) for item in opt(DNSRecord.parse(reply)).rdata]
+    assert said[0] == (10, chosen + bytes(range(16)))
+    assert [code for code, _ in said] == [10, 12]
+    assert len(reply) == answers.BLOCK

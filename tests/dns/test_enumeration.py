@@ -19,6 +19,10 @@ def match(entry: object, listing: str = "law") -> Match:
     return Match(Listing(listing), Kind.DOMAIN, Scope.TREE, Action.BLOCK, f"{entry}.example")
 
 
+def pattern(host: str) -> Match:
+    return Match(Listing("law"), Kind.PATTERN, Scope.HOST, Action.BLOCK, host)
+
+
 class World:
     """An alarm bell, and what was told."""
 
@@ -36,7 +40,7 @@ class World:
         return len(self.told)
 
 
-def test_who_meets_many_distinct_entries_is_told_of_once_for_each_so_many():
+def test_who_meets_many_distinct_entries_is_told_of_once_an_hour():
     """With the number for each list, and a digest in place of the network."""
     world = World()
     assert world.meet(*range(6)) == 0
@@ -44,10 +48,13 @@ def test_who_meets_many_distinct_entries_is_told_of_once_for_each_so_many():
     assert world.meet(9) == 1
     assert world.told[0].entries == {"law": 7, "other": 3}
     assert CLIENT not in repr(world.told)
+    assert world.meet(*range(10)) == 1
+    assert world.events == {"dns_enumeration": 2}
+    world.clock.seconds += 3601
     assert world.meet(*range(9)) == 1
     assert world.meet(*range(9, 11)) == 2
     assert world.told[0].network == world.told[1].network
-    assert world.events == {"dns_enumeration": 2}
+    assert world.events == {"dns_enumeration": 3}
 
 
 def test_the_same_entries_again_and_again_are_no_enumeration():
@@ -82,6 +89,32 @@ def test_a_network_is_one_client(clients, alarms):
     for number in range(10):
         world.meet(number, client=clients[number % 2])
     assert len(world.told) == alarms
+
+
+def test_a_busy_network_takes_no_alarm_from_another():
+    """However many it raises: of each list once within an hour, and the next network is told of."""
+    world = World()
+    assert world.meet(*range(1000)) == 1
+    assert world.events["dns_enumeration"] == 100
+    assert world.meet(*range(1000), listing="other") == 2
+    assert world.told[1].entries == {"other": 10}
+    assert world.meet(*range(10), client="192.0.2.8") == 3
+    assert len({alarm.network for alarm in world.told}) == 2
+    world.clock.seconds += 3601
+    assert world.meet(*range(1000)) == 4
+    assert len(world.bell._told) == 1
+
+
+def test_hosts_without_end_that_a_pattern_finds_below_one_name_are_one_entry():
+    """A tracker has another host for each of its visitors; who goes through many names meets each of them."""
+    world = World()
+    for number in range(100):
+        world.bell.meet(CLIENT, pattern(f"ad{number}.tracker.example"))
+        world.bell.meet(CLIENT, pattern(f"x.ad{number}.tracker.example"))
+    assert not world.told
+    for number in range(9):
+        world.bell.meet(CLIENT, pattern(f"ad.tracker{number}.example"))
+    assert len(world.told) == 1
 
 
 @pytest.mark.parametrize("limits", [{"enumeration": 0}, {}])

@@ -90,6 +90,18 @@ def test_a_network_that_is_watched_has_its_rate_and_is_forgiven_when_it_has_paid
     assert not limits.watched
 
 
+@pytest.mark.parametrize(("prefix", "address", "wide"), [
+    (32, four("192.0.2.1"), False), (32, six("::ffff:192.0.2.1"), False),
+    (24, four("192.0.2.1"), True), (32, six("2001:db8::1"), True),
+])  # fmt: skip
+def test_only_networks_of_several_addresses_are_looked_for_address_by_address(prefix, address, wide):
+    """Nearly all are none, and shall not pay for those that are."""
+    limits = Limits(Table(rate=1, burst=1, ipv4_prefix=prefix))
+    limits.count([address] * 9999)
+    assert limits.look(1.0) == limits.watches([address, four("198.51.100.1")]) == [address]
+    assert limits.wide is wide
+
+
 def test_busy_batches_are_counted_by_sample():
     """Near enough for a burst that is large, and exactly for one that is not."""
     for burst, exact in ((1000, False), (999, True)):
@@ -152,10 +164,10 @@ def test_who_owes_most_is_remembered_where_there_is_no_room_for_all(monkeypatch)
 
 
 @contextlib.asynccontextmanager
-async def limited(rate: int = 20, burst: int = 20, **settings) -> AsyncIterator[tuple[Bench, Door, socket.socket]]:
+async def limited(rate: int = 20, prefix: int = 32, **settings) -> AsyncIterator[tuple[Bench, Door, socket.socket]]:
     """Serve on a UDP socket, every name having an address."""
     here = bench(rest=below(), **settings)
-    front = Front(here.resolver, 1000, 800, Table(rate=rate, burst=burst))
+    front = Front(here.resolver, 1000, 800, Table(rate=rate, burst=20, ipv4_prefix=prefix))
     with socket.socket(type=socket.SOCK_DGRAM) as sock:
         sock.bind(("0.0.0.0", 0))
         yield here, Door(sock, front), sock
@@ -226,6 +238,27 @@ def test_beyond_the_limit_a_client_is_told_to_come_over_tcp_and_others_notice_no
                 assert door.address_in(socket_name("127.0.0.1")) in door.front.memos
 
     run(story)
+
+
+def test_a_network_that_asks_from_one_address_after_the_other_has_its_limit_too():
+    """What each of them was told before is no way past it; a neighbour's network keeps what it was told."""
+
+    async def story() -> None:
+        async with limited(prefix=24) as (here, door, sock):
+            with contextlib.ExitStack() as stack:
+                hosts = [*(f"127.0.0.{host}" for host in range(1, 31)), "127.0.1.1"]
+                *many, other = [stack.enter_context(client(host, sock)) for host in hosts]
+                for one in (other, *many, other):  # first it is fetched, and learned by nobody
+                    await said(door, one, named("fine.example"))
+                    here.clock.seconds += 0.1
+                came = []
+                for one in many:  # three seconds
+                    came += await said(door, one, *[named("fine.example", number) for number in range(50)])
+                    here.clock.seconds += 0.1
+                assert sum(bool(reply.rr) for reply in came) < 2 * 50 + 3 * 20 + 20
+                assert [*door.front.memos] == [door.address_in(socket_name("127.0.1.1"))]
+
+    asyncio.run(story())
 
 
 def test_a_cookie_of_ours_is_the_way_past_the_limit(run):
