@@ -69,6 +69,7 @@ class Doh(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
         self._held.clear()
+        self._http.lose()
         if not self.done.done():
             self.done.set_result(None)
 
@@ -99,16 +100,15 @@ class Doh(asyncio.Protocol):
                 break
             if request.status != OK or body is None:
                 self._refuse(stream, request.status if body is not None else TOO_LARGE)
-                continue
-            packet = request.packet or body
-            if request.profile is not None:
-                self._ask_as(request.profile, packet, stream)
-                continue
-            reply = known(packet[2:], now)
-            if reply is None:
-                guest.ask(packet, partial(self._answered, stream))
+            elif request.profile is not None:
+                self._ask_as(request.profile, request.packet or body, stream)
             else:
-                answer(stream, opening_of(reply), packet[:2] + reply)
+                packet = request.packet or body
+                reply = known(packet[2:], now)
+                if reply is None:
+                    guest.ask(packet, partial(self._answered, stream))
+                else:
+                    answer(stream, opening_of(reply), packet[:2] + reply)
             if not guest.served:
                 self.leave()
                 for late, _, _ in asked[at + 1 :]:
@@ -123,8 +123,6 @@ class Doh(asyncio.Protocol):
             way = Way(stream=True, encrypted=True, profile=profile)
             guest = self._guests[profile] = Guest(self._back, self._client, way)
         guest.answer(packet, partial(self._answered, stream))
-        if not guest.served:
-            self.leave()
 
     def _answered(self, stream: int, reply: bytes | None) -> None:
         """Take the reply to what was asked on `stream`."""
@@ -218,13 +216,14 @@ class Doh(asyncio.Protocol):
 
     def _broken(self) -> None:
         """Close after a client's mistake, or because it speaks something else."""
-        self._back.count.event("dns_doh_broken")
         if self.done.done() or self._transport.is_closing():
             return
+        self._back.count.event("dns_doh_broken")
         self._transport.write(_FOREIGN if self._http.foreign else self._http.take())
         self._close()
 
     def _close(self) -> None:
         self._leaving = True
+        self._held.clear()
         self._restart(STRANGER_SECONDS)  # for who does not read
         self._transport.close()

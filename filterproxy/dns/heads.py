@@ -27,6 +27,8 @@ TABLES: Final = 1024
 
 _NAME: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
 _VALUE: Final = re.compile(rb"(?:[^\x00\r\n\t ](?:[^\x00\r\n]*[^\x00\r\n\t ])?)?")
+_RESIZED: Final = re.compile(rb"(?:[\x20-\x3e]|\x3f[\x80-\xff]*[\x00-\x7f]){3}")
+"""A head that sets the size of the table more often than anyone needs (RFC 7541, section 4.2)."""
 _LENGTH: Final = re.compile(rb"[0-9]{1,12}")
 _PSEUDO: Final = frozenset((b":method", b":scheme", b":authority", b":path"))
 _HOP_BY_HOP: Final = frozenset((b"connection", b"proxy-connection", b"keep-alive", b"transfer-encoding", b"upgrade"))
@@ -120,6 +122,8 @@ class Reader[Head]:
 
     def unpack(self, block: bytes) -> Iterable[tuple[bytes, bytes]]:
         """Return the fields in `block` as they are. Raises Unreadable."""
+        if _RESIZED.match(block):
+            raise Unreadable
         decoder = self._decoder
         if decoder is None:
             decoder = self._decoder = Decoder(MOST)

@@ -141,6 +141,15 @@ class Http2[H: Head]:
         """Begin nothing more: what comes from now on is passed over."""
         self._inflow.no_more = True
 
+    def lose(self) -> None:
+        """Let go of all: the connection is lost. Answers may still be given, to nobody."""
+        if self.over is None:
+            self.over = NO_ERROR
+        self._rest, self._block = b"", None
+        # What is left must be no circle: of one that is set aside (see runtime/garbage.py) nothing would be freed.
+        self._inflow.lose()
+        self._outflow.lose()
+
     def part(self) -> None:
         """Say that we leave, and which request was the last (section 6.8): others may be put elsewhere.
 
@@ -274,8 +283,11 @@ class Http2[H: Head]:
             if not more:
                 raise Broken(PROTOCOL_ERROR)
             self._outflow.widen(more)
-        elif stream in self._inflow.open and not self._outflow.widen_stream(stream, more):
-            self._inflow.refuse(stream, FLOW_CONTROL_ERROR)
+        elif stream in self._inflow.open:
+            if not more:  # section 6.9
+                self._inflow.refuse(stream, PROTOCOL_ERROR)
+            elif not self._outflow.widen_stream(stream, more):
+                self._inflow.refuse(stream, FLOW_CONTROL_ERROR)
 
     def _settings(self, flags: int, payload: bytes) -> None:
         if len(payload) % SETTING.size or (flags & ACK and payload):

@@ -206,6 +206,12 @@ class Inflow[H: Head]:
         if len(self._cut) > STREAMS:  # that many at once are no accident
             raise Broken(ENHANCE_YOUR_CALM)
 
+    def lose(self) -> None:
+        """Let go of all: the connection is lost, and no answer is awaited."""
+        self.open.clear()
+        self.asked = []
+        del self._spend
+
     def drop(self, stream: int) -> None:
         """Forget a stream."""
         body = self.open.pop(stream, None)

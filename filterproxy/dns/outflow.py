@@ -74,6 +74,8 @@ class Outflow:
         ):
             self._window -= size
             self.size += size + 64
+            if self._gained:
+                self._gained.pop(stream, None)
             if size:
                 self._out.append(b"".join((opening.first, number, opening.second, number, body)))
             else:
@@ -85,11 +87,20 @@ class Outflow:
             block, self._forget = b"\x20" + block, False
         self.say(frame(HEADERS, opening.first[4], stream, block))
         if not body:
+            self._gained.pop(stream, None)
             self._ended(stream)
             return
         self.waiting[stream] = body
         self.kept += size
         self.pump()
+
+    def lose(self) -> None:
+        """Let go of all: the connection is lost, and nothing is to be sent any more."""
+        self.waiting.clear()
+        self._gained.clear()
+        self._out.clear()
+        self.kept = self.size = 0
+        del self._ended
 
     def drop(self, stream: int) -> None:
         """Forget a stream."""

@@ -130,7 +130,7 @@ class Serving:
         def make(client: str, asked: Callable[[], None]) -> Stream:
             return Stream(self._back, client, way, idle, asked)
 
-        return Service(make, self._encrypted_seats, "dns_dot_connections", self._certificate("dot"))
+        return Service(make, self._encrypted_seats, "dns_dot_connections", self._certificate("dot", named=bool(names)))
 
     def _doh(self) -> Service:
         idle, site = self._settings.encrypted.idle.total_seconds(), Site(self._settings.encrypted.path, self._choices)
@@ -141,12 +141,12 @@ class Serving:
 
         return Service(make, self._encrypted_seats, "dns_doh_connections", self._certificate("h2"))
 
-    def _certificate(self, alpn: str) -> Certificate:
+    def _certificate(self, alpn: str, *, named: bool = False) -> Certificate:
         """Return our certificate, which from now on is renewed as its files are."""
         table = self._settings.encrypted
         assert table.certificate is not None  # noqa: S101 - the settings see to it, where anything is served so
         assert table.key is not None  # noqa: S101
-        found = Certificate(table.certificate, table.key, (alpn,), self._resolver.count.event)
+        found = Certificate(table.certificate, table.key, (alpn,), self._resolver.count.event, named=named)
         self._tasks.append(asyncio.get_running_loop().create_task(found.keep()))
         return found
 

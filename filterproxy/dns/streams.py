@@ -110,7 +110,9 @@ class Stream(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the reason changes nothing
         """Forget what was asked."""
-        self._guest.gone = True
+        guest = self._guest
+        guest.gone, guest.choked = True, False
+        guest.waiting.clear()
         self._timer.cancel()
         self._rest, self._held = b"", False
         self._out.clear()

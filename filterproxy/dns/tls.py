@@ -35,11 +35,15 @@ class Named(ssl.SSLObject):
     """A connection that knows by which name its server was called."""
 
     name: str | None = None
-    """In lower case; None where the client gave none (RFC 6066)."""
+    """In lower case; None where the client gave none (RFC 6066), or nobody wanted to know."""
 
 
-def load(certificate: Path, key: Path, alpn: Sequence[str]) -> ssl.SSLContext:
-    """Return how connections are served with that pair (PEM), which speak one of `alpn`. Raises UnfitError."""
+def load(certificate: Path, key: Path, alpn: Sequence[str], *, named: bool = False) -> ssl.SSLContext:
+    """Return how connections are served with that pair (PEM), which speak one of `alpn`. Raises UnfitError.
+
+    With `named` they know by which name we were called. Only where that counts: Python ends the handshake of a client
+    that calls us by what is not ASCII, and reports it as a fault of ours.
+    """
     try:
         read_private(key)
     except SecretError as exc:
@@ -49,7 +53,8 @@ def load(certificate: Path, key: Path, alpn: Sequence[str]) -> ssl.SSLContext:
     context.options |= ssl.OP_NO_RENEGOTIATION
     context.set_alpn_protocols(list(alpn))
     context.sslobject_class = Named
-    context.sni_callback = _called
+    if named:
+        context.sni_callback = _called
     try:
         context.load_cert_chain(certificate, key, password=_no_password)
     except (OSError, ValueError) as exc:  # SSLError is an OSError; its text may quote no file, so it is not told
@@ -61,9 +66,11 @@ def load(certificate: Path, key: Path, alpn: Sequence[str]) -> ssl.SSLContext:
 class Certificate:
     """A certificate and its key, as they are now."""
 
-    def __init__(self, certificate: Path, key: Path, alpn: Sequence[str], event: Callable[[str], None]) -> None:
-        """Read the files; `event` counts what could not be used."""
-        self._files, self._alpn, self._event = (certificate, key), alpn, event
+    def __init__(
+        self, certificate: Path, key: Path, alpn: Sequence[str], event: Callable[[str], None], *, named: bool = False
+    ) -> None:
+        """Read the files; `event` counts what could not be used. `named` is as in `load`."""
+        self._files, self._alpn, self._event, self._named = (certificate, key), alpn, event, named
         self._seen: State | None = None
         self._refused: State | None = None
         self.context: ssl.SSLContext | None = None
@@ -82,7 +89,7 @@ class Certificate:
         if state == self._seen:
             return
         try:
-            context = load(*self._files, self._alpn)
+            context = load(*self._files, self._alpn, named=self._named)
         except UnfitError as exc:
             if state != self._refused:  # else it was told, and perhaps half of it is still to come
                 self._refused = state

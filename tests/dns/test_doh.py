@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import gc
 import socket
+import weakref
 from collections.abc import AsyncIterator
 from typing import cast
 
+import pytest
 from dnslib import RCODE, DNSRecord
 
 from filterproxy.dns.doh import Doh
@@ -332,5 +335,62 @@ def test_a_client_that_goes_leaves_nothing_behind(run):
                 await side.connections[0].done
             side.connections[0]._answered(1, bytes(20))
             await asyncio.sleep(0.01)
+
+    run(story)
+
+
+@pytest.mark.parametrize("path", ["/elsewhere", "/dns-query/default"])
+def test_a_stranger_gets_one_answer_whatever_it_asks(run, path):
+    """Neither what is no question nor a profile that it may not choose keeps its connection."""
+
+    async def story() -> None:
+        async with served(bench(clients=("10.0.0.0/8",))) as side:
+            client = await Browser.to(side)
+            first, second = client.get(named("blocked.example"), path), client.get(named("blocked.example"), path)
+            await client.until(first)
+            assert await client.ended()
+            assert not client.answers[second].ended
+
+    run(story)
+
+
+def test_a_connection_that_ended_leaves_no_circle(run):
+    """Workers set aside what is old (see runtime/garbage.py), and of circles there nothing would ever be freed."""
+
+    async def story() -> None:
+        async with served(bench()) as side:
+            client = await Browser.to(side)
+            await client.until(client.get(named("blocked.example")))
+            (one,) = side.connections
+            http, done = weakref.ref(one._http), one.done
+            client.writer.transport.abort()
+            async with asyncio.timeout(5):
+                await done
+            side.connections.clear()
+            del one
+            await asyncio.sleep(0.05)
+            assert http() is None
+
+    gc.disable()
+    try:
+        run(story)
+    finally:
+        gc.enable()
+
+
+def test_what_comes_behind_the_end_is_not_counted_as_a_mistake(run):
+    """A client that was left politely, or told of its mistake already, makes no other."""
+
+    async def story() -> None:
+        here = bench()
+        async with served(here) as side:
+            client = await Browser.to(side)
+            await client.until(client.get(named("blocked.example")))
+            (one,) = side.connections
+            one.leave()
+            await asyncio.sleep(0)
+            one.data_received(frame(PING, 0, 0, bytes(8)))
+            assert await client.ended()
+            assert here.counts.events["dns_doh_broken"] == 0
 
     run(story)

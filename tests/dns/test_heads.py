@@ -141,3 +141,18 @@ def test_what_is_remembered_is_bounded(monkeypatch):
 def test_a_question_in_a_path_is_not_shown():
     """Not where a head is printed, as in a traceback."""
     assert "zqwanted" not in f"{Fields(b'GET', b'/?dns=zqwanted')!r}{Unreadable()!r}"
+
+
+@pytest.mark.parametrize(
+    ("updates", "read"), [(b"\x20\x3f\xe1\x1f", True), (b"\x20" * 3, False), (b"\x3f\x00" * 3, False)]
+)
+def test_the_size_of_the_table_is_set_twice_at_most(updates, read):
+    """RFC 7541, section 4.2: who sets it again and again only wastes our time."""
+    reader = Reader(Heads(lambda fields: fields))
+    block = Encoder().encode([(":method", "GET"), (":scheme", "https"), (":path", "/")])
+    if read:
+        assert reader.read(updates + block) is not None
+        return
+    with pytest.raises(Unreadable):
+        reader.read(updates + block)
+    assert reader._decoder is None

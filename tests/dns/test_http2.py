@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 from hpack import Encoder
 from hyperframe.frame import GoAwayFrame, RstStreamFrame
@@ -338,3 +341,34 @@ def test_whatever_comes_is_served_or_ended(parts: list[bytes]):
         frames_of(server.take())
         assert server.due <= inflow.STREAMS
         assert len(server._rest) <= 9 + frames.LONGEST_FRAME
+
+
+def test_a_window_that_is_widened_by_nothing_ends_its_stream():
+    """The connection goes on (RFC 9113, section 6.9)."""
+    pair = Pair()
+    stream = pair.client.ask("/")
+    pair.turn(hold=True)
+    pair.put(frame(WINDOW_UPDATE, 0, stream, bytes(4)))
+    pair.turn()
+    assert pair.client.answers[stream].reset == PROTOCOL_ERROR
+    assert pair.server.over is None
+
+
+def test_a_connection_that_is_lost_is_no_circle():
+    """Whether or not it waits for anything; an answer that comes then is nobody's."""
+    gc.disable()
+    try:
+        for hold in (True, False):
+            pair = Pair()
+            stream = pair.client.ask("/", bytes(100))
+            pair.turn(hold=hold)
+            server = pair.server
+            server.lose()
+            if hold:
+                server.answer(stream, Opening(FOUND, 5), b"nobody"[:5])
+            assert (server.due, server.size, server.receive(b"more")) == (0, 0, [])
+            gone = weakref.ref(server)
+            del pair, server
+            assert gone() is None
+    finally:
+        gc.enable()

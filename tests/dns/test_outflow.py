@@ -120,3 +120,17 @@ def test_what_nobody_waits_for_is_forgotten():
     assert outflow.kept == 5
     outflow.drop(1)
     assert (outflow.kept, outflow.waiting) == (0, {})
+
+
+@pytest.mark.parametrize("body", [b"", b"short", bytes(WINDOW + 1)])
+def test_of_a_stream_that_ended_nothing_is_kept(body):
+    """Neither what its window had more: that is not to count when all windows are widened."""
+    ended: list[int] = []
+    outflow = Outflow(ended.append)
+    outflow.widen(LARGEST_WINDOW - WINDOW)
+    for stream in (1, 3):
+        assert outflow.widen_stream(stream, 100)
+        outflow.answer(stream, Opening(b"\x88", len(body)), body)
+    assert ended == [1, 3]
+    assert not outflow._gained
+    outflow.begin_with(LARGEST_WINDOW)

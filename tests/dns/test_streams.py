@@ -393,3 +393,28 @@ def test_a_connection_that_ended_leaves_nothing_behind(run, over):
         run(story)
     finally:
         gc.enable()
+
+
+def test_a_connection_that_is_left_unread_leaves_nothing_behind(run, over):
+    """What waited until the client had read is let go of, or it would be a circle."""
+
+    async def story() -> None:
+        async with over.served(Echo(), idle=0.5) as (serving, sockets):
+            stream = await deaf(over, sockets)
+            for number in range(OUTSTANDING):
+                stream.send(named("big.example", number))
+            await asyncio.sleep(0.2)
+            (there,) = serving._connected
+            assert there._guest.waiting
+            served = weakref.ref(there)
+            del there
+            assert await left(serving)
+            await asyncio.sleep(0.05)
+            assert served() is None
+            stream.writer.transport.abort()
+
+    gc.disable()
+    try:
+        run(story)
+    finally:
+        gc.enable()

@@ -161,7 +161,7 @@ def test_a_connection_knows_the_name_that_was_called(files, called, name):
     pair = files.write(Pair())
     client = trusting(pair)
     client.check_hostname = False
-    _, here = shaken(load(files.certificate, files.key, ("dot",)), client, called)
+    _, here = shaken(load(files.certificate, files.key, ("dot",), named=True), client, called)
     assert here.name == name
 
 
@@ -200,3 +200,18 @@ def test_whatever_lies_in_the_files_they_fit_or_are_refused(tmp_path_factory, ce
     files.write_key(b"-----BEGIN ENCRYPTED PRIVATE KEY-----\n" + key)
     with pytest.raises(UnfitError, match=r"dns\.(pem|key)"):
         load(files.certificate, files.key, ("dot",))
+
+
+def test_a_name_that_is_no_text_is_nothing_to_who_does_not_ask_for_it(files):
+    """The handshake goes on, and no fault is reported: pytest makes errors of those."""
+    files.write(Pair())
+    heard, said = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = trusting(Pair()).wrap_bio(heard, said, server_hostname="caller.example")
+    with pytest.raises(ssl.SSLWantReadError):
+        client.do_handshake()
+    hello, answer = ssl.MemoryBIO(), ssl.MemoryBIO()
+    hello.write(said.read().replace(b"caller.example", b"caller\xff\xfexample"[:14]))
+    here = load(files.certificate, files.key, ("dot",)).wrap_bio(hello, answer, server_side=True)
+    with pytest.raises(ssl.SSLWantReadError):
+        here.do_handshake()
+    assert answer.pending
