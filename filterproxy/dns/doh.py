@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Final, cast
 
 from .asking import Way
 from .doh_words import OK, TOO_LARGE, UNREADABLE, opening_of, refusals
-from .frames import ENHANCE_YOUR_CALM
 from .guest import LAST_SECONDS, Guest
-from .http2 import Http2
+from .http2.connection import Http2
+from .http2.frames import ENHANCE_YOUR_CALM
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .doh_words import Request
     from .guest import Back
-    from .heads import Heads
+    from .http2.heads import Heads
 
 UNREAD: Final = 65_536
 """Bytes that may wait for a client to read them; beyond, none of its questions is begun."""

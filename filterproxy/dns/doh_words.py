@@ -9,13 +9,13 @@ from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from . import wire
-from .inflow import LONGEST_BODY
-from .outflow import Opening
+from .http2.inflow import LONGEST_BODY
+from .http2.outflow import Opening
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .heads import Fields
+    from .http2.heads import Fields
 
 OK, UNREADABLE, NOT_FOUND, NOT_ALLOWED, TOO_LARGE, TOO_LONG, OTHER_TYPE = 200, 400, 404, 405, 413, 414, 415
 LONGEST_PATH: Final = 4096

@@ -16,7 +16,7 @@ from .doh import Doh
 from .doh_words import Site
 from .front import Front
 from .guest import STRANGERS, Back
-from .heads import Heads
+from .http2.heads import Heads
 from .streams import Connection, Seats, Stream
 from .tls import Certificate, Named
 from .udp import Door

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import base64
 
-from filterproxy.dns import frames, inflow
 from filterproxy.dns.doh_words import OK, Site, opening_of, refusals
-from filterproxy.dns.frames import PREFACE, frame
-from filterproxy.dns.heads import Heads
-from filterproxy.dns.http2 import Http2
+from filterproxy.dns.http2 import frames, inflow
+from filterproxy.dns.http2.connection import Http2
+from filterproxy.dns.http2.frames import PREFACE, frame
+from filterproxy.dns.http2.heads import Heads
 from tests.dns.fakes import query
 from tests.dns.fuzzing import MARK, hidden
-from tests.dns.http2_client import Client
-from tests.dns.test_outflow import frames_of
+from tests.dns.http2.client import Client
+from tests.dns.http2.test_outflow import frames_of
 
 MEDIA = ("content-type", "application/dns-message")
 SITE = Site("/dns-query", frozenset({"kids"}))

@@ -16,12 +16,12 @@ from dnslib import RCODE, DNSRecord
 
 from filterproxy.dns.doh import Doh
 from filterproxy.dns.doh_words import Site
-from filterproxy.dns.frames import PING, frame
 from filterproxy.dns.guest import Back
-from filterproxy.dns.heads import Heads
+from filterproxy.dns.http2.frames import PING, frame
+from filterproxy.dns.http2.heads import Heads
 from filterproxy.dns.resolver import Resolver
 from tests.dns.fakes import CLIENT, Bench, bench, ede
-from tests.dns.http2_client import Answer, Client
+from tests.dns.http2.client import Answer, Client
 from tests.dns.sockets import named
 
 MEDIA = ("content-type", "application/dns-message")

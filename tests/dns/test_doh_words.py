@@ -26,7 +26,7 @@ from filterproxy.dns.doh_words import (
     opening_of,
     refusals,
 )
-from filterproxy.dns.heads import Fields
+from filterproxy.dns.http2.heads import Fields
 from tests.dns.fakes import query
 
 ASKED = bytes(query("fine.example", ident=0).pack())

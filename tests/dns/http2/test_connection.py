@@ -11,8 +11,9 @@ from hyperframe.frame import GoAwayFrame, RstStreamFrame
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from filterproxy.dns import frames, inflow
-from filterproxy.dns.frames import (
+from filterproxy.dns.http2 import frames, inflow
+from filterproxy.dns.http2.connection import PATIENCE, Http2
+from filterproxy.dns.http2.frames import (
     ACK,
     COMPRESSION_ERROR,
     CONTINUATION,
@@ -39,11 +40,10 @@ from filterproxy.dns.frames import (
     WINDOW_UPDATE,
     frame,
 )
-from filterproxy.dns.heads import Heads
-from filterproxy.dns.http2 import PATIENCE, Http2
-from filterproxy.dns.outflow import Opening
-from tests.dns.http2_client import FOUND, Client, Pair, said
-from tests.dns.test_outflow import frames_of
+from filterproxy.dns.http2.heads import Heads
+from filterproxy.dns.http2.outflow import Opening
+from tests.dns.http2.client import FOUND, Client, Pair, said
+from tests.dns.http2.test_outflow import frames_of
 
 HELLO = PREFACE + frame(SETTINGS, 0, 0)
 BLOCK = Encoder().encode([(":method", "GET"), (":scheme", "https"), (":path", "/")])

@@ -7,8 +7,8 @@ from hyperframe.frame import DataFrame, Frame
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filterproxy.dns import frames
-from filterproxy.dns.frames import Broken, frame, number, unpadded
+from filterproxy.dns.http2 import frames
+from filterproxy.dns.http2.frames import Broken, frame, number, unpadded
 
 
 @given(st.integers(1, 2**31 - 1), st.binary(max_size=300))

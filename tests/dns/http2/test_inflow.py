@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from filterproxy.dns.frames import (
+from filterproxy.dns.http2.frames import (
     END_STREAM,
     FLOW_CONTROL_ERROR,
     NO_ERROR,
@@ -13,10 +13,10 @@ from filterproxy.dns.frames import (
     STREAM_CLOSED,
     Broken,
 )
-from filterproxy.dns.inflow import LONGEST_BODY, ROOM, STREAMS, Inflow
-from filterproxy.dns.outflow import Opening, Outflow
-from tests.dns.http2_client import FOUND, Said
-from tests.dns.test_outflow import frames_of
+from filterproxy.dns.http2.inflow import LONGEST_BODY, ROOM, STREAMS, Inflow
+from filterproxy.dns.http2.outflow import Opening, Outflow
+from tests.dns.http2.client import FOUND, Said
+from tests.dns.http2.test_outflow import frames_of
 
 
 class Side:

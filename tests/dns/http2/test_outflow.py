@@ -7,8 +7,8 @@ from hyperframe.frame import DataFrame, Frame, HeadersFrame
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filterproxy.dns.frames import LARGEST_WINDOW, LONGEST_FRAME, WINDOW, Broken
-from filterproxy.dns.outflow import Opening, Outflow
+from filterproxy.dns.http2.frames import LARGEST_WINDOW, LONGEST_FRAME, WINDOW, Broken
+from filterproxy.dns.http2.outflow import Opening, Outflow
 
 
 def frames_of(data: bytes) -> list[Frame]:

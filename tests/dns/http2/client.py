@@ -8,9 +8,9 @@ from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import ConnectionTerminated, DataReceived, ResponseReceived, StreamEnded, StreamReset
 
-from filterproxy.dns.heads import Fields, Heads
-from filterproxy.dns.http2 import Http2
-from filterproxy.dns.outflow import Opening
+from filterproxy.dns.http2.connection import Http2
+from filterproxy.dns.http2.heads import Fields, Heads
+from filterproxy.dns.http2.outflow import Opening
 
 FOUND = b"\x88"
 """The head of an answer: its status alone."""

@@ -7,8 +7,8 @@ from hpack import Decoder, Encoder, HPACKError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filterproxy.dns import heads
-from filterproxy.dns.heads import KEPT, MOST, Fields, Heads, Reader, Unreadable, fields_of
+from filterproxy.dns.http2 import heads
+from filterproxy.dns.http2.heads import KEPT, MOST, Fields, Heads, Reader, Unreadable, fields_of
 
 START = [(":method", "GET"), (":scheme", "https"), (":authority", "dns.example"), (":path", "/dns-query")]
 
