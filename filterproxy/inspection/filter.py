@@ -20,6 +20,7 @@ from mitmproxy.proxy import layer, layers
 from filterproxy.core import names
 from filterproxy.core.model import Action
 from filterproxy.core.policy import Policy
+from filterproxy.core.targets import Targets
 from filterproxy.core.urls import canonical
 from filterproxy.notice.render import Notices
 from filterproxy.settings import Settings
@@ -34,7 +35,7 @@ from .origins import Origins
 from .passthrough import Tunnel
 from .seen import Seen
 from .subjects import Asked, asked, bare, host_of, place
-from .targets import TargetRefusedError, Targets
+from .targets import TargetRefusedError
 
 
 class HttpFilter(Guarded):

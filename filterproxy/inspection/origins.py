@@ -9,11 +9,12 @@ from mitmproxy import tls
 from mitmproxy.proxy import server_hooks
 
 from filterproxy.core import names
+from filterproxy.core.targets import Targets
 
 from . import guard
 from .guard import Count, Guarded, fails_closed
 from .judge import address_of
-from .targets import Targets
+from .targets import checked
 
 
 class Origins(Guarded):
@@ -30,7 +31,7 @@ class Origins(Guarded):
         """Put the check of targets where names are resolved. Until this is done, nothing is dialled."""
         loop = asyncio.get_running_loop()
         self._before = vars(loop).get("getaddrinfo")
-        loop.getaddrinfo = self._targets.checked(loop.getaddrinfo)  # type: ignore[method-assign, assignment]
+        loop.getaddrinfo = checked(self._targets, loop.getaddrinfo)  # type: ignore[method-assign, assignment]
         self._loop = loop
 
     @fails_closed(guard.nothing)
