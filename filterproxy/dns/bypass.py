@@ -32,6 +32,10 @@ class Denied:
         self._names = tuple(map(host_labels, names))
         self._ends = tuple(map(wire_name, self._names))
 
+    def denies(self, query: Query) -> bool:
+        """Tell whether a question is about such a name."""
+        return query.name.lower().endswith(self._ends) and self._denied(query) is not None
+
     def ask(self, query: Query, then: Then) -> None:
         denied = self._denied(query) if query.name.lower().endswith(self._ends) else None
         if denied is None:

@@ -64,6 +64,10 @@ class Chain:
         """Have `then` called with the answer to `query`."""
         self._first.ask(query, then)
 
+    def denies(self, query: Query) -> bool:
+        """Tell whether the first of all denies what `query` asks, whatever its type."""
+        return self._first.denies(query)
+
     def close(self) -> None:
         """Answer all that wait with a failure, and leave nothing open."""
         for upstreams in self._upstreams:

@@ -41,7 +41,7 @@ class Alarm(NamedTuple):
     network: str
     """A keyed digest: the same of the same network, as long as the key is."""
     entries: Mapping[str, int]
-    """How many of each list."""
+    """How many of each list of which enough was met to say so."""
 
 
 class Enumeration:
@@ -98,7 +98,7 @@ class Enumeration:
         if network not in self._told and len(self._told) >= ALARMS:
             return
         lists = self._told.setdefault(network, (now, set()))[1]
-        entries = Counter(listing for listing, _ in met.values())
+        entries = _telling(Counter(listing for listing, _ in met.values()))
         if not lists.issuperset(entries):
             lists.update(entries)
             digest = blake2b(repr(network).encode(), digest_size=8, key=self._key, person=b"enumeration").hexdigest()
@@ -110,6 +110,15 @@ class Enumeration:
         over = (name for name, met in few if met[next(reversed(met))][1] < now - HOUR)
         name = next(over, None) or min(few, key=lambda item: len(item[1]))[0]
         self._marks -= len(self._met.pop(name))
+
+
+def _telling(entries: Counter[str]) -> Counter[str]:
+    """Return the lists of which enough was met to say so: a tenth of all, or no other was met more often.
+
+    Of the rest a few were met on the way: to tell of that would say nothing, and be silent when more is met.
+    """
+    enough = min(entries.total() / 10, max(entries.values()))
+    return Counter({listing: number for listing, number in entries.items() if number >= enough})
 
 
 def _entry(match: Match) -> str:

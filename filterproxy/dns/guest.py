@@ -73,9 +73,11 @@ class Back:
         queue = self._queue
         for _ in range(min(len(queue), WORKED_AT_ONCE)):
             guest, packet, reply = queue.popleft()
+            if guest.gone:
+                continue
             if guest.choked:
                 guest.waiting.append((packet, reply))
-            elif not guest.gone:
+            else:
                 answered = partial(self._answered, guest, packet, self.says, reply)
                 self.resolver.answer(packet, guest.client, answered, guest.way)
         if queue:

@@ -192,7 +192,7 @@ class Resolver:
             return self._block(asked, verdict, own=own.blocked)
         if not query.flags & wire.RD:  # what others asked before, and we remember, is no one's business
             return answers.error(query, wire.REFUSED, answers.EDE_NOT_AUTHORITATIVE), None
-        if qtype == wire.ANY:
+        if qtype == wire.ANY and not (self._chain is not None and self._chain.denies(query)):
             return self._say_little(asked)
         found = self._forward.known(query)
         if found is not None:
@@ -207,11 +207,11 @@ class Resolver:
 
     def _arrived(self, asked: _Asked, answer: Answer) -> None:
         try:
-            said = self._say(asked, answer, None)
+            reply, template = self._say(asked, answer, None)
+            reply = asked.hidden(reply)
         except Exception as exc:  # noqa: BLE001 - as in `answer`
-            said = answers.error(asked.query, self._failed(exc)), None
-        reply, template = said
-        asked.reply(asked.hidden(reply), template)
+            reply, template = answers.error(asked.query, self._failed(exc)), None
+        asked.reply(reply, template)
 
     def _say(self, asked: _Asked, answer: Answer, known: Known | None) -> Said:
         """Return the reply that an upstream's answer makes, once every name is judged that it leads to."""

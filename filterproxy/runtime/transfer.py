@@ -19,7 +19,7 @@ from filterproxy.errors import ConfigError
 
 from .garbage import set_aside
 from .logs import event
-from .turns import after_others
+from .turns import last_of_all
 from .zones import Zones
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ _QUIET = 10.0
 
 async def main(worker: Worker) -> None:
     """Give zones on the sockets handed over, until told to stop."""
-    after_others()
+    last_of_all()
     settings = worker.settings
     known = await asyncio.to_thread(receivers.read, settings)
     audit(settings)

@@ -28,6 +28,16 @@ def after_others() -> None:
         os.setpriority(os.PRIO_PROCESS, thread, max(_NICE, os.getpriority(os.PRIO_PROCESS, thread)))
 
 
+def last_of_all() -> None:
+    """Have this thread, and those that it starts, run only where nobody else wants the processor.
+
+    Whoever wakes takes it from them at once, also one that does so from nobody else (see `one_by_one`). Where nothing
+    of the processor is left they hardly move: a three-hundredth of what others get.
+    """
+    with suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+
+
 def one_by_one() -> None:
     """Ask for long turns for this thread, and to wait, when it wakes, for the turn of whoever runs to end.
 

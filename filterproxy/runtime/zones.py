@@ -24,7 +24,6 @@ from filterproxy.lists import publish
 
 from .logs import event, failed
 from .process import give_back
-from .turns import after_others
 from .worker import now
 
 if TYPE_CHECKING:
@@ -76,7 +75,7 @@ class Zones:
         self._held: dict[str, Held] = {}
         self._made: dict[str, Made] = {}
         self._changes: dict[str, datetime] = {}
-        self._threads = ThreadPoolExecutor(1, "zones", after_others)
+        self._threads = ThreadPoolExecutor(1, "zones")
         self.begun = asyncio.Event()
         """Set once every zone was built that could be."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 from urllib.parse import quote
 
 from pydantic import Field, model_validator
@@ -29,6 +29,9 @@ from .tables import (
     Runtime,
     Store,
 )
+
+_LONGEST_NAME: Final = 253
+"""Characters of a name in DNS."""
 
 
 class Settings(Table):
@@ -84,6 +87,8 @@ class Settings(Table):
     def _gives_zones(self) -> Self:
         known = {item.id for item in self.dns.transfer.receivers}
         for table in self.lists:
+            if table.rpz and len(f"{table.id}.{self.dns.transfer.zone}") > _LONGEST_NAME:
+                raise ValueError(f"dns.transfer.zone: {table.id} before it makes a name that is too long")
             for name in table.rpz_receivers:
                 if name not in known:
                     raise ValueError(f"lists.{table.id}.rpz_receivers: dns.transfer has no receiver {name}")

@@ -57,6 +57,20 @@ def test_who_meets_many_distinct_entries_is_told_of_once_an_hour():
     assert world.events == {"dns_enumeration": 3}
 
 
+def test_a_list_of_which_a_few_were_met_on_the_way_is_not_told_of():
+    """It would say nothing of that list, and keep silence when more of it is met: a tenth of all is enough."""
+    world = World(enumeration=40)
+    world.meet(*range(3), listing="other")
+    world.meet(*range(4), listing="third")
+    assert world.meet(*range(33)) == 1
+    assert world.told[0].entries == {"law": 33, "third": 4}
+    world.meet(*range(40), listing="other")
+    assert world.told[1].entries == {"other": 40}
+    for number in range(40):
+        world.meet(0, client="192.0.2.9", listing=f"list{number}")
+    assert len(world.told[2].entries) == 40
+
+
 def test_the_same_entries_again_and_again_are_no_enumeration():
     """A page that names a few listed hosts may be opened all day."""
     world = World()

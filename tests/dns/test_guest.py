@@ -165,8 +165,9 @@ def test_what_a_guest_asked_that_is_gone_or_does_not_read_is_not_begun():
         came: list[bytes | None] = []
         for asks in (gone, choked, other):
             asks.ask(named("x.example"), came.append)
-        gone.gone = choked.choked = True
+        gone.gone = gone.choked = choked.choked = True
         await asyncio.sleep(0.01)
+        assert gone.waiting == []
         assert [client[-1] for client, _ in echo.clients] == ["2"]
         choked.resume()
         await asyncio.sleep(0.01)

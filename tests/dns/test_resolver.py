@@ -418,6 +418,14 @@ async def test_a_question_for_everything_is_answered_with_little_and_forwarded_t
     assert len(here.counts.verdicts) == 3
 
 
+async def test_what_leads_past_us_is_denied_also_to_who_asks_for_everything():
+    """RFC 8020: what has no records of one type, and nothing below, has none at all."""
+    here = bench()
+    for name in ("use-application-dns.net", "x.mask.icloud.com"):
+        assert RCODE[(await here.ask(query(name, "ANY"))).header.rcode] == "NXDOMAIN"
+    assert (await here.ask(query("icloud.com", "ANY"))).rr[0].rtype == 13
+
+
 async def test_an_answer_to_everything_holds_no_longer_than_its_verdict():
     """Where an entry begins soon, nobody keeps it beyond that."""
     soon = [Entry(Kind.DOMAIN, "soon.example", Scope.TREE, not_before=NOW + timedelta(seconds=90))]

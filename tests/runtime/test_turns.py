@@ -4,7 +4,7 @@ import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-from filterproxy.runtime.turns import after_others, one_by_one, soon_and_short
+from filterproxy.runtime.turns import after_others, last_of_all, one_by_one, soon_and_short
 
 
 def nice() -> int:
@@ -19,6 +19,19 @@ def test_a_thread_that_reads_lists_stands_back_and_no_other_does():
         assert lists.submit(nice).result() == max(before, 10)
         assert others.submit(nice).result() == before
     assert nice() == before
+
+
+def test_who_goes_last_runs_where_nobody_else_wants_to_and_so_do_its_threads():
+    """Those that were there before are as they were."""
+    before = os.sched_getscheduler(0)
+
+    def policies() -> tuple[int, int]:
+        with ThreadPoolExecutor(1) as started:
+            return os.sched_getscheduler(0), started.submit(os.sched_getscheduler, 0).result()
+
+    with ThreadPoolExecutor(1, initializer=last_of_all) as last:
+        assert last.submit(policies).result() == (os.SCHED_IDLE, os.SCHED_IDLE)
+    assert os.sched_getscheduler(0) == before
 
 
 def test_short_turns_change_nothing_else():

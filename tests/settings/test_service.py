@@ -9,6 +9,7 @@ from filterproxy.settings import load_text
 
 SERVED = 'name = "dns.operator.example"\ncertificate = "a.pem"\nkey = "a.key"\n'
 RECEIVER = 'id = "{0}"\nnetworks = ["192.0.2.53/32"]\nkey_name = "{1}"\nsecret = "a.tsig"\n'
+LONG = ".".join(["a" * 63] * 3 + ["b" * 60])
 LIST = '[[lists]]\nid = "a"\nsource = "a.domains"\n'
 
 
@@ -44,6 +45,7 @@ def test_nothing_is_served_encrypted_unless_it_is_asked_for():
         ),
         (LIST + 'rpz = true\naction = "allow"', "only a list that blocks"),
         (LIST + 'rpz = true\nrpz_receivers = ["nobody"]', "no receiver nobody"),
+        (f'[dns.transfer]\nzone = "{LONG}"\n{LIST}rpz = true', "transfer.zone: a before it makes a name that is too"),
     ],
 )
 def test_what_could_not_be_kept_is_refused(text, said):
