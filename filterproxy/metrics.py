@@ -44,6 +44,17 @@ class ListState:
 
 
 @dataclass(frozen=True, slots=True)
+class ZoneState:
+    """A list as a zone for other resolvers."""
+
+    list_id: str
+    serial: int
+    records: int
+    unenforceable: int
+    """Entries that a zone cannot carry."""
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything that is exposed, at a moment."""
 
@@ -55,6 +66,7 @@ class Snapshot:
     generation: int
     processes: Sequence[ProcessState] = ()
     lists: Sequence[ListState] = ()
+    zones: Sequence[ZoneState] = ()
     gauges: Mapping[str, float] = field(default_factory=dict)
     """GAUGES by name; what is not known is left out."""
     alerts: Mapping[tuple[str, str], int] = field(default_factory=dict)
@@ -90,6 +102,7 @@ class Exposition(Collector):
         yield from _counts(now)
         yield from _processes(now)
         yield from _lists(now)
+        yield from _zones(now)
         yield from _alerts(now)
         for name, value in now.gauges.items():
             yield GaugeMetricFamily(f"filterproxy_{name}", GAUGES[name], value=value)
@@ -148,6 +161,17 @@ def _lists(now: Snapshot) -> Iterator[Metric]:
         overdue.add_metric([item.id], item.overdue)
         unenforced.add_metric([item.id], item.unenforced)
     yield from (entries, age, refused, stale, quarantined, overdue, unenforced)
+
+
+def _zones(now: Snapshot) -> Iterator[Metric]:
+    serial = GaugeMetricFamily("filterproxy_zone_serial", "The serial of the list's zone.", labels=["list"])
+    records = GaugeMetricFamily("filterproxy_zone_records", "Records of the zone.", labels=["list"])
+    lost = GaugeMetricFamily("filterproxy_zone_unenforceable", "Entries that it cannot carry.", labels=["list"])
+    for item in now.zones:
+        serial.add_metric([item.list_id], item.serial)
+        records.add_metric([item.list_id], item.records)
+        lost.add_metric([item.list_id], item.unenforceable)
+    yield from (serial, records, lost)
 
 
 def _alerts(now: Snapshot) -> Iterator[Metric]:

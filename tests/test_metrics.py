@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from filterproxy.metrics import GAUGES, ListState, ProcessState, Snapshot, exposition
+from filterproxy.metrics import GAUGES, ListState, ProcessState, Snapshot, ZoneState, exposition
 
 
 def samples(snapshot):
@@ -53,6 +53,15 @@ def test_a_list_that_never_loaded_has_no_age_and_is_stale():
     assert found["filterproxy_list_age_seconds", ("list", "school")] == 0
 
 
+def test_a_zone_is_told_of_by_its_list():
+    """Its serial, its size, and what it cannot carry."""
+    found = samples(Snapshot("1", 100.0, {}, {}, 1, zones=[ZoneState("court", 1_700_000_000, 12, 3)]))
+    told = {name: value for (name, *labels), value in found.items() if labels == [("list", "court")]}
+    assert told == {
+        "filterproxy_zone_serial": 1_700_000_000, "filterproxy_zone_records": 12, "filterproxy_zone_unenforceable": 3,
+    }  # fmt: skip
+
+
 def test_what_is_not_known_is_left_out():
     """A gauge without a value is absent, not zero."""
     assert not {f"filterproxy_{name}" for name in GAUGES} & {name for name, *_ in samples(EMPTY)}
@@ -70,7 +79,8 @@ def test_labels_are_fixed_words_and_ids():
     process, item = ProcessState("edge-0", True, 0, 1.0, 1), ListState("court", 1, 1.0, 0, stale=False)
     events, verdicts = {"dns_queries": 1}, {("court", "dns", "block"): 1}
     gauges, alerts = dict.fromkeys(GAUGES, 1.0), {("domain", "court"): 1}
-    found = samples(Snapshot("1", 2.0, events, verdicts, 1, [process], [item], gauges, alerts, {"mail": 1}))
+    zones = [ZoneState("court", 1, 1, 0)]
+    found = samples(Snapshot("1", 2.0, events, verdicts, 1, [process], [item], zones, gauges, alerts, {"mail": 1}))
     assert {label for _, *labels in found for label, _ in labels} == {
         "version", "event", "list", "frontend", "action", "process", "kind", "way",
     }  # fmt: skip

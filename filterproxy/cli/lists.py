@@ -32,7 +32,10 @@ def status(config: Config = DEFAULT_CONFIG, as_json: Json = False) -> None:
     from filterproxy.runtime.client import ask
     from filterproxy.settings import load
 
-    rows = ask(load(config).runtime.state, {"do": "lists"})["lists"]
+    state = load(config).runtime.state
+    rows = ask(state, {"do": "lists"})["lists"]
+    zones = ask(state, {"do": "status"})["zones"]
+    rows = [{**row, "zone": zones.get(row["id"])} for row in rows]
     if as_json:
         for row in rows:
             print(json.dumps(row))
@@ -84,6 +87,14 @@ def _table(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         if row["reason"]:
             print(f"{row['id']}: {row['state']}: {printable(row['reason'])}")
+        if zone := row.get("zone"):
+            print(f"{row['id']}: zone: {_zone(zone)}")
+
+
+def _zone(zone: dict[str, Any]) -> str:
+    """Say how a list's zone stands, and how much of the list it cannot carry."""
+    lost = ", ".join(f"{number} {kind}" for kind, number in zone["unenforceable"].items())
+    return f"serial {zone['serial']}, {zone['records']} records, unenforceable: {lost or 'nothing'}"
 
 
 def _size(count: int) -> str:

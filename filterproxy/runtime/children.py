@@ -77,6 +77,8 @@ class Child:
         self.last_beat = 0.0
         self.clients = NOBODY
         """What it has seen of clients; see filterproxy.dns.crowd."""
+        self.zones = "{}"
+        """How the zones stand that it gives; see filterproxy.runtime.zones."""
 
     @property
     def serves(self) -> bool:
@@ -110,6 +112,7 @@ class Child:
             (result,) = await asyncio.gather(beginning, return_exceptions=True)
             channel.close()
             self.channel, self.pid, self.started_at, self.generation, self.clients = None, None, 0.0, -1, NOBODY
+            self.zones = "{}"
             self.held.clear()
         well = code == 0 or (self.ending and code == -signal.SIGTERM)  # so it ends before it has begun anything
         event(_log, logging.INFO if well else logging.WARNING, "process_ended", name=self.name, code=code)

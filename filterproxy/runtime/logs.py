@@ -9,13 +9,18 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 import sys
 import threading
+import time
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any
 
 _OURS = "filterproxy"
+_QUIET = 60.0
+"""Seconds between two lines of what could not be raised, of one kind."""
+
 Value = str | int | float | bool | None
 
 
@@ -55,9 +60,27 @@ def set_up(level: str, form: str, process: str) -> None:
     logging.getLogger(_OURS).setLevel(level.upper())
     log = logging.getLogger(f"{_OURS}.runtime")
     sys.excepthook = lambda _, exc, __: failed(log, "uncaught_exception", exc, logging.CRITICAL)
-    sys.unraisablehook = lambda args: failed(log, "unraisable_exception", args.exc_value or RuntimeError())
+    sys.unraisablehook = _Unraisable(log)
     threading.excepthook = lambda args: failed(log, "thread_failed", args.exc_value or RuntimeError())
     logging.raiseExceptions = False  # its report would print the message
+
+
+class _Unraisable:
+    """Tells of what could not be raised: of one kind once a minute, for some of it clients cause as they like.
+
+    One that is called by a name that is not ASCII, in TLS, is such a client (see filterproxy.dns.tls).
+    """
+
+    def __init__(self, log: logging.Logger) -> None:
+        self._log = log
+        self._told: dict[str, float] = {}
+
+    def __call__(self, args: sys.UnraisableHookArgs) -> None:
+        exc, now = args.exc_value or RuntimeError(), time.monotonic()
+        kind = type(exc).__name__
+        if now - self._told.get(kind, -math.inf) >= _QUIET:
+            self._told[kind] = now
+            failed(self._log, "unraisable_exception", exc)
 
 
 def loop_exception(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

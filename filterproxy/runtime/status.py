@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,7 @@ def full(supervisor: Supervisor) -> dict[str, Any]:
         "journal": {"errors": journal.errors, "failing": journal.failing, "pending": journal.pending()},
         "free_bytes": supervisor.books.free_bytes,
         "one_client": one_client(supervisor),
+        "zones": zones(supervisor),
         "report": supervisor.reports.last,
     }
 
@@ -55,6 +57,15 @@ def one_client(supervisor: Supervisor) -> bool:
     if time.time() - supervisor.started_at < _LONG or supervisor.books.counts().events["dns_queries"] < _MANY:
         return False
     return seen_one_client([child.clients for child in supervisor.children if child.role == "edge"])
+
+
+def zones(supervisor: Supervisor) -> dict[str, Any]:
+    """Return how each zone stands that is given to receivers, by its list; see filterproxy.runtime.zones."""
+    found: dict[str, Any] = {}
+    for child in supervisor.children:
+        if child.role == "transfer":
+            found |= json.loads(child.zones)
+    return found
 
 
 class Once:
@@ -83,6 +94,10 @@ def snapshot(supervisor: Supervisor) -> metrics.Snapshot:
             for child in supervisor.children
         ],
         lists=[_list_state(supervisor, item) for item in report.get("lists", ())],
+        zones=[
+            metrics.ZoneState(name, zone["serial"], zone["records"], sum(zone["unenforceable"].values()))
+            for name, zone in zones(supervisor).items()
+        ],
         gauges=_gauges(supervisor),
         alerts=supervisor.reports.raised,
         undelivered=supervisor.reports.undelivered,

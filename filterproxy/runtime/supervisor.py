@@ -236,6 +236,7 @@ class Supervisor:
             self._warn(body)
         elif kind == "beat":
             child.clients = str(body.get("clients", child.clients))
+            child.zones = str(body.get("zones", child.zones))
         else:
             raise ChannelError(f"{kind} is not for {child.name} to ask")
         return None

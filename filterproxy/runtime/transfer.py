@@ -44,6 +44,7 @@ async def main(worker: Worker) -> None:
     record = Record(worker.counters)
     notifier = Notifier(known, settings.dns.transfer.listen, record.unheard)
     zones = Zones(worker, notifier.tell)
+    worker.says["zones"] = zones.said
     certificate = _certificate(settings, worker.counters)
     server = Server(
         known, zones.held, zones.list_of, lambda: _context(certificate), settings.dns.transfer.connections, record

@@ -7,10 +7,11 @@ resolvers to let everything pass. One whose licence has ended has an empty one, 
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
 from filterproxy.core.model import Entry, ListFormat
 from filterproxy.dns.transfer import messages, zone
@@ -40,6 +41,15 @@ _AGAIN = 1.0
 
 Made = tuple[str, str, bool]
 """What a zone was made from: the versions of its list and of what spares it, and whether its licence has ended."""
+
+
+class Said(TypedDict):
+    """How a zone stands."""
+
+    serial: int
+    records: int
+    unenforceable: dict[str, int]
+    """Entries that a zone cannot carry, by kind."""
 
 
 class Held(NamedTuple):
@@ -76,6 +86,7 @@ class Zones:
         self._made: dict[str, Made] = {}
         self._changes: dict[str, datetime] = {}
         self._threads = ThreadPoolExecutor(1, "zones")
+        self._said: dict[str, Said] = {}
         self.begun = asyncio.Event()
         """Set once every zone was built that could be."""
 
@@ -87,6 +98,10 @@ class Zones:
     def held(self, name: str) -> Held | None:
         """Return a zone as it is now; None before it is there."""
         return self._held.get(name)
+
+    def said(self) -> str:
+        """Return what `zones_of` reads: how each zone stands, by its list."""
+        return json.dumps(self._said)
 
     async def run(self) -> None:
         """Keep the zones as the bundle in force and the time want them, until cancelled."""
@@ -140,14 +155,17 @@ class Zones:
             self._threads, self._built, table, manifest, part, spared, before.version if before else None
         )
         self._held[name] = Held(table.id, version)
+        kinds = {kind: number for kind, number in sorted(built.unenforceable.items()) if number}
+        self._said[table.id] = {"serial": version.serial, "records": len(built), "unenforceable": kinds}
         if built.next_change is None:
             self._changes.pop(name, None)
         else:
             self._changes[name] = built.next_change
         if before is None or before.version.serial != version.serial:
+            beyond = {f"unenforceable_{kind}": number for kind, number in kinds.items()}
             event(
                 _log, logging.INFO, "zone_built", list=table.id, serial=version.serial, records=len(built),
-                unenforceable=sum(built.unenforceable.values()), **_kinds(built),
+                unenforceable=sum(kinds.values()), **beyond,
             )  # fmt: skip
             self._changed(name, table.id)
 
@@ -171,7 +189,3 @@ class Zones:
         version = Version(built, serial) if before is None else before.after(built, serial)
         give_back()
         return built, version
-
-
-def _kinds(built: zone.Zone) -> dict[str, int]:
-    return {f"unenforceable_{kind}": number for kind, number in sorted(built.unenforceable.items()) if number}

@@ -9,6 +9,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -123,6 +124,20 @@ def test_who_may_not_is_refused(running):
 def test_a_list_that_never_loaded_is_no_empty_zone(running):
     """A resolver that took one would let everything pass; it is told to come again, and keeps what it has."""
     assert refused(running.taker("absent.rpz.example")) == "Zone transfer error: SERVFAIL"
+
+
+def test_how_zones_stand_is_told_without_a_name(running):
+    """To the command line, and to Prometheus."""
+    serial = running.taker().take().serial
+    running.product.until(lambda: running.product.status()["zones"]["open"]["serial"] == serial, 10)
+    zones = running.product.status()["zones"]
+    assert set(zones) == {"open", "secret"}
+    assert running.product.metric('filterproxy_zone_serial{list="open"}') == serial
+    assert running.product.metric('filterproxy_zone_unenforceable{list="secret"}') == 0
+    command = [sys.executable, "-m", "filterproxy", "lists", "status", "-c", str(running.product.config)]
+    said = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30).stdout
+    assert f"open: zone: serial {serial}, {zones['open']['records']} records, unenforceable: nothing" in said
+    assert "example" not in said
 
 
 def counted(running: Running, name: str) -> int:

@@ -65,6 +65,27 @@ def test_no_exception_and_no_library_can_write_what_was_asked(form):
         assert lines[0].endswith('info     edge-0     ready generation=3 reason="two words"')
 
 
+UNRAISABLE = """
+from filterproxy.runtime import logs
+logs.set_up("info", "text", "edge-0")
+class Falls:
+    def __init__(self, kind): self.kind = kind
+    def __del__(self): raise self.kind({secret!r})
+for _ in range(1000):
+    Falls(ValueError)
+Falls(KeyError)
+"""
+
+
+def test_what_cannot_be_raised_is_told_of_once_in_a_while():
+    """Clients can cause some of it as often as they like: of each kind there is a line, without its text."""
+    command = [sys.executable, "-c", UNRAISABLE.format(secret=SECRET)]
+    found = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=30, check=False)
+    assert "secret" not in found.stderr
+    lines = found.stderr.splitlines()
+    assert [line.split("error=")[1].split()[0] for line in lines] == ["ValueError", "KeyError"]
+
+
 def test_set_up_is_not_done_by_importing():
     """Importing the package changes nobody's logging."""
     assert logging.getLogger("filterproxy").level == logging.NOTSET or logging.getLogger().handlers

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from filterproxy.dns.crowd import MANY
-from filterproxy.runtime.status import Once, one_client
+from filterproxy.runtime.status import Once, one_client, zones
 
 
 def supervisor(age: float, questions: int, clients: list[str]) -> Any:
@@ -39,3 +39,13 @@ def test_what_lasts_is_told_once():
     """Again only when it had ended in between."""
     once = Once()
     assert [once.news(now) for now in (False, True, True, False, True)] == [False, True, False, False, True]
+
+
+def test_zones_are_told_of_by_who_gives_them():
+    """Nobody else is asked, and one that has said nothing yet has none."""
+    zone = '{"court": {"serial": 7, "records": 2, "unenforceable": {"url": 1}}}'
+    children = [SimpleNamespace(role=role, zones=said) for role, said in (("edge", "?"), ("transfer", zone))]
+    supervisor: Any = SimpleNamespace(children=children)
+    assert zones(supervisor) == {"court": {"serial": 7, "records": 2, "unenforceable": {"url": 1}}}
+    children[1].zones = "{}"
+    assert zones(supervisor) == {}
