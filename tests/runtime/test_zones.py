@@ -74,8 +74,9 @@ class World:
         self.segments = Segments(folder / "state", lambda: self.keys)
         self.live = Live(self.settings)
         shared = Shared(self.keys.token_public, self.keys.patterns_public, b"", self.keys.mac)
-        self.worker: Any = SimpleNamespace(settings=self.settings, keys=shared, live=self.live)
-        self.zones = Zones(self.worker, lambda name, list_id: self.told.append((name, list_id)))
+        worker: Any = SimpleNamespace(settings=self.settings, keys=shared, live=self.live)
+        self.worker = worker
+        self.zones = Zones(worker, lambda name, list_id: self.told.append((name, list_id)))
 
     def publish(self) -> None:
         """Read the lists, and put what they say in force."""
