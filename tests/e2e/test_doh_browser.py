@@ -10,6 +10,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -17,9 +18,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from playwright.sync_api import BrowserContext, sync_playwright
 
 from tests.conftest import have
-from tests.dns.pairs import NAME, Files, Pair
 from tests.e2e.test_dns_browser import FLAGS, RESOLVER, SITE, machine
-from tests.integration.product import Product
+from tests.integration.encrypted import Encrypted
 from tests.integration.resolvers import unbound
 
 __all__ = ["machine"]  # a fixture: the namespace
@@ -28,38 +28,23 @@ pytestmark = [
     have("ldns-signzone", "ldnsutils"), pytest.mark.skipif(os.geteuid() != 0, reason="namespaces need root"),
 ]  # fmt: skip
 
-_SETTINGS = """
-[dns.encrypted]
-name = "{name}"
-doh = ["127.0.0.1:443"]
-certificate = "{files.certificate}"
-key = "{files.key}"
+_KEYS = 'doh = ["127.0.0.1:443"]'
+_MORE = f"""
 [[dns.records]]
 name = "own.bad.example"
-value = "{site}"
+value = "{SITE}"
 [inspection]
 enabled = false
-[[profiles]]
-id = "home"
-networks = ["127.0.0.0/8"]
-[[profiles]]
-id = "free"
-networks = ["10.0.0.0/8"]
-lists = []
-choose = true
-[gateway]
 """
 
 
-class Encrypted(Product):
+class Browsed(Encrypted):
     """A product that a browser can ask in no other way than over HTTPS."""
 
-    def __init__(self, files: Files) -> None:
-        super().__init__(files.certificate.parent)
-        self.pair = files.write(Pair())
-        text = self.config.read_text().replace(f'"127.0.0.1:{self.upstream}"', f'"{RESOLVER}:5300"')
-        self.config.write_text(text.replace("[gateway]\n", _SETTINGS.format(name=NAME, files=files, site=SITE), 1))
-        (self.folder / "d.domains").write_text("bad.example\n")
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, _KEYS, _MORE)
+        text = self.config.read_text()
+        self.config.write_text(text.replace(f'"127.0.0.1:{self.upstream}"', f'"{RESOLVER}:5300"'))
 
     @property
     def trusted(self) -> str:
@@ -70,24 +55,20 @@ class Encrypted(Product):
 
 
 @pytest.fixture(scope="module")
-def product(tmp_path_factory: pytest.TempPathFactory, machine: list[str]) -> Iterator[Encrypted]:
+def product(tmp_path_factory: pytest.TempPathFactory, machine: list[str]) -> Iterator[Browsed]:
     """The product on that machine, before an Unbound."""
-    made = Encrypted(Files(tmp_path_factory.mktemp("doh-browser")))
-    with unbound(made.folder, 5300, RESOLVER, within=machine):
-        try:
-            made.start(within=machine)
-            yield made
-        finally:
-            made.kill()
+    made = Browsed(tmp_path_factory.mktemp("doh-browser"))
+    with made.running(unbound(made.folder, 5300, RESOLVER, within=machine), within=machine):
+        yield made
 
 
 @pytest.fixture(params=["/dns-query{?dns}", "/dns-query"], ids=["get", "post"])
-def browser(product: Encrypted, machine: list[str], request: pytest.FixtureRequest) -> Iterator[BrowserContext]:
+def browser(product: Browsed, machine: list[str], request: pytest.FixtureRequest) -> Iterator[BrowserContext]:
     """A browser whose resolver is ours, and no other."""
     yield from browsing(product, machine, request.param)
 
 
-def browsing(product: Encrypted, machine: list[str], path: str) -> Iterator[BrowserContext]:
+def browsing(product: Browsed, machine: list[str], path: str) -> Iterator[BrowserContext]:
     chromium = product.folder / "chromium"
     chromium.write_text(f'#!/bin/sh\nexec {" ".join(machine)} /usr/bin/chromium "$@"\n')
     chromium.chmod(0o755)
@@ -113,7 +94,7 @@ def failed(browser: BrowserContext, url: str) -> str:
     return str(found.value)
 
 
-def test_pages_are_found_and_blocked_ones_are_not(product: Encrypted, browser: BrowserContext) -> None:
+def test_pages_are_found_and_blocked_ones_are_not(product: Browsed, browser: BrowserContext) -> None:
     """By GET and by POST, whichever the template asks for; and nobody waits for a name that is blocked."""
     page = browser.new_page()
     answer = page.goto("http://fine.example/")
@@ -125,7 +106,7 @@ def test_pages_are_found_and_blocked_ones_are_not(product: Encrypted, browser: B
     assert product.ready()
 
 
-def test_a_browser_may_choose_its_profile_by_the_template(product: Encrypted, machine: list[str]) -> None:
+def test_a_browser_may_choose_its_profile_by_the_template(product: Browsed, machine: list[str]) -> None:
     """What is blocked elsewhere resolves there, where the profile has no lists; one that may not be chosen gives
     nothing.
     """

@@ -25,7 +25,7 @@ from filterproxy.runtime.process import User, check_runs
 from tests.conftest import ROOT
 from tests.ports import free_ports
 
-DOMAINS = "bad.example\n=exact.example\n"
+DOMAINS = "bad.example\n"
 URLS = "http://mixed.example/listed/page.html\nhttp://mixed.example/listed/other.html\n"
 LAW = "http://law.example/page.html\n"
 

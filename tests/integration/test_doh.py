@@ -9,6 +9,7 @@ import ssl
 import subprocess
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import cast
 
 import dns.message
@@ -17,48 +18,27 @@ import httpx2
 import pytest
 
 from tests.conftest import have
-from tests.dns.pairs import NAME, Files, Pair, trusting
-from tests.ports import free_ports
+from tests.dns.pairs import NAME, Pair, trusting
 
-from .product import Product, upstream
+from .encrypted import Encrypted
+from .product import upstream
 
 pytestmark = [have("curl", "curl"), have("kdig", "knot-dnsutils"), have("h2load", "nghttp2-client")]
 
 MEDIA = "application/dns-message"
-_SETTINGS = """
-[dns.encrypted]
-name = "{name}"
-doh = ["127.0.0.1:{doh}"]
-certificate = "{files.certificate}"
-key = "{files.key}"
+_KEYS = 'doh = ["127.0.0.1:{doh}"]'
+_SITE = """
 [[dns.records]]
 name = "site.home.example"
 value = "127.0.0.1"
-[[profiles]]
-id = "home"
-networks = ["127.0.0.0/8"]
-[[profiles]]
-id = "free"
-networks = ["10.0.0.0/8"]
-lists = []
-choose = true
-[[profiles]]
-id = "own"
-networks = ["10.1.0.0/16"]
-lists = []
-[gateway]
 """
 
 
-class Encrypted(Product):
+class OverHttps(Encrypted):
     """A product that is asked over HTTPS too."""
 
-    def __init__(self, files: Files) -> None:
-        super().__init__(files.certificate.parent)
-        (self.doh,) = free_ports(1)
-        self.files, self.pair = files, files.write(Pair())
-        table = _SETTINGS.format(name=NAME, doh=self.doh, files=files)
-        self.config.write_text(self.config.read_text().replace("[gateway]\n", table, 1))
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, _KEYS, _SITE)
 
     @property
     def url(self) -> str:
@@ -83,15 +63,11 @@ class Encrypted(Product):
 
 
 @pytest.fixture(scope="module")
-def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Encrypted]:
+def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OverHttps]:
     """A product with a certificate of its own."""
-    made = Encrypted(Files(tmp_path_factory.mktemp("doh")))
-    with upstream(made.upstream):
-        try:
-            made.start()
-            yield made
-        finally:
-            made.kill()
+    made = OverHttps(tmp_path_factory.mktemp("doh"))
+    with made.running(upstream(made.upstream)):
+        yield made
 
 
 @pytest.fixture
@@ -116,7 +92,7 @@ def site() -> Iterator[int]:
         thread.join(10)
 
 
-def test_curl_finds_its_hosts_by_our_https(product: Encrypted, site: int) -> None:
+def test_curl_finds_its_hosts_by_our_https(product: OverHttps, site: int) -> None:
     """A page is there, a blocked name is not (curl's 6: could not resolve host), and the certificate is believed."""
     for _ in range(2):
         found = product.curl("--doh-url", product.url, f"http://site.home.example:{site}/")
@@ -129,7 +105,7 @@ def test_curl_finds_its_hosts_by_our_https(product: Encrypted, site: int) -> Non
 @pytest.mark.parametrize("way", ["+https", "+https-get"])
 @pytest.mark.parametrize(("name", "status"), [("bad.example", "NXDOMAIN"), ("fine.example", "NOERROR")])
 @pytest.mark.parametrize("padded", ["+padding", "+nopadding"])
-def test_kdig_asks_by_get_and_by_post(product: Encrypted, way: str, name: str, status: str, padded: str) -> None:
+def test_kdig_asks_by_get_and_by_post(product: OverHttps, way: str, name: str, status: str, padded: str) -> None:
     """Twice, for the second answer comes from memory; what pads gets padding."""
     for _ in range(3):
         said = product.kdig("+https", way, padded, name, "A")
@@ -144,12 +120,12 @@ def test_kdig_asks_by_get_and_by_post(product: Encrypted, way: str, name: str, s
     ("/dns-query", "status: NXDOMAIN"), ("/dns-query/free", "status: NOERROR"), ("/dns-query/own", "(status: 404)"),
     ("/dns-query/home", "(status: 404)"), ("/", "(status: 404)"),
 ])  # fmt: skip
-def test_kdig_chooses_the_profile_by_the_path(product: Encrypted, path: str, says: str) -> None:
+def test_kdig_chooses_the_profile_by_the_path(product: OverHttps, path: str, says: str) -> None:
     """Where the profile may be chosen by anyone, and nowhere else."""
     assert says in product.kdig(f"+https={path}", "bad.example", "A")
 
 
-def test_a_library_asks_much_at_once(product: Encrypted) -> None:
+def test_a_library_asks_much_at_once(product: OverHttps) -> None:
     """One connection, GET and POST in turn: each answer is its own, and says how long it may be kept, and by whom."""
     with httpx2.Client(http2=True, http1=False, verify=trusting(product.pair, alpn="h2"), trust_env=False) as client:
         for number in range(120):
@@ -178,13 +154,13 @@ def test_a_library_asks_much_at_once(product: Encrypted) -> None:
     (("--http1.1", "?dns=AAAA"), "1.1 505"),
     (("-H", "x: " + "y" * 9000, "?dns=AAAA"), "0 000"),
 ])  # fmt: skip
-def test_what_is_no_question_gets_its_status(product: Encrypted, words: tuple[str, ...], status: str) -> None:
+def test_what_is_no_question_gets_its_status(product: OverHttps, words: tuple[str, ...], status: str) -> None:
     """In HTTP/2, and in HTTP/1.1 to who speaks no other; a head that is far too long ends the connection."""
     *before, path = words
     assert product.said(*before, f"{product.url}{path}") == status
 
 
-def test_many_streams_under_load_lose_no_answer(product: Encrypted) -> None:
+def test_many_streams_under_load_lose_no_answer(product: OverHttps) -> None:
     """A hundred at once on each of eight connections, on and on: none fails, and each is a 2xx."""
     wire = dns.message.make_query("bad.example", "A", id=0).to_wire()
     message = product.folder / "message"
@@ -197,7 +173,7 @@ def test_many_streams_under_load_lose_no_answer(product: Encrypted) -> None:
     assert "20000 2xx" in said
 
 
-def test_no_handshake_no_place_for_long(product: Encrypted) -> None:
+def test_no_handshake_no_place_for_long(product: OverHttps) -> None:
     """Connections that say nothing are closed in seconds, and others are served meanwhile."""
     held = [socket.create_connection(("127.0.0.1", product.doh), 5) for _ in range(50)]
     try:
@@ -210,17 +186,14 @@ def test_no_handshake_no_place_for_long(product: Encrypted) -> None:
             sock.close()
 
 
-def test_a_certificate_renewed_under_load_drops_no_connection(product: Encrypted) -> None:
+def test_a_certificate_renewed_under_load_drops_no_connection(product: OverHttps) -> None:
     """Who is connected goes on, with the old one; who comes now is shown the new one."""
     old, new = product.pair, Pair()
     context = trusting(old, new, alpn="h2")
     wire = dns.message.make_query("bad.example", "A", id=0).to_wire()
 
     def shown() -> bytes | None:
-        with (
-            socket.create_connection(("127.0.0.1", product.doh), 5) as plain,
-            context.wrap_socket(plain, server_hostname=NAME) as sock,
-        ):
+        with product.connected(product.doh, context) as sock:
             assert sock.selected_alpn_protocol() == "h2"
             return sock.getpeercert(binary_form=True)
 
@@ -241,7 +214,7 @@ def test_a_certificate_renewed_under_load_drops_no_connection(product: Encrypted
     product.pair = new
 
 
-def test_nothing_of_this_was_an_error(product: Encrypted) -> None:
+def test_nothing_of_this_was_an_error(product: OverHttps) -> None:
     """After all of the above no question had failed inside, what was wrong was counted, and the log names none."""
     assert product.metric('filterproxy_events_total{event="dns_internal_error"}') == 0
     for event in ("dns_doh_refused", "dns_doh_broken", "dns_doh_connections", "dns_tls_failed"):

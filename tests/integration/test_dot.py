@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import socket
 import ssl
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from pathlib import Path
 
 import dns.edns
 import dns.message
@@ -16,45 +15,22 @@ import dns.rcode
 import pytest
 
 from tests.conftest import have
-from tests.dns.pairs import NAME, Files, Pair, trusting
-from tests.ports import free_ports
+from tests.dns.pairs import NAME, Pair, trusting
 
-from .product import Product, upstream
+from .encrypted import Encrypted
+from .product import upstream
 
 pytestmark = have("kdig", "knot-dnsutils")
 
-_SETTINGS = """
-[dns.encrypted]
-name = "{name}"
-dot = ["127.0.0.1:{dot}"]
-certificate = "{files.certificate}"
-key = "{files.key}"
-structured_errors = true
-[[profiles]]
-id = "home"
-networks = ["127.0.0.0/8"]
-[[profiles]]
-id = "free"
-networks = ["10.0.0.0/8"]
-lists = []
-choose = true
-[[profiles]]
-id = "own"
-networks = ["10.1.0.0/16"]
-lists = []
-[gateway]
-"""
+_KEYS = """dot = ["127.0.0.1:{dot}"]
+structured_errors = true"""
 
 
-class Encrypted(Product):
+class OverTls(Encrypted):
     """A product that is asked over TLS too, by two workers."""
 
-    def __init__(self, files: Files) -> None:
-        super().__init__(files.certificate.parent, workers=2)
-        (self.dot,) = free_ports(1)
-        self.files, self.pair = files, files.write(Pair())
-        table = _SETTINGS.format(name=NAME, dot=self.dot, files=files)
-        self.config.write_text(self.config.read_text().replace("[gateway]\n", table, 1))
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, _KEYS, workers=2)
 
     def asked(self, name: str, called: str = NAME, options: tuple[dns.edns.Option, ...] = ()) -> dns.message.Message:
         """Return the answer to a question for an address of `name`, where the server is called so."""
@@ -65,15 +41,11 @@ class Encrypted(Product):
 
 
 @pytest.fixture(scope="module")
-def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Encrypted]:
+def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OverTls]:
     """A product with a certificate of its own."""
-    made = Encrypted(Files(tmp_path_factory.mktemp("dot")))
-    with upstream(made.upstream):
-        try:
-            made.start()
-            yield made
-        finally:
-            made.kill()
+    made = OverTls(tmp_path_factory.mktemp("dot"))
+    with made.running(upstream(made.upstream)):
+        yield made
 
 
 @pytest.mark.parametrize(("name", "status"), [("bad.example", "NXDOMAIN"), ("fine.example", "NOERROR")])
@@ -116,7 +88,7 @@ def test_who_asks_why_is_told_over_tls_whom_to_turn_to(product):
 class Asking:
     """A client that asks on one connection until it is told to end; `lost` says what went wrong."""
 
-    def __init__(self, product: Encrypted, context: ssl.SSLContext, ending: threading.Event) -> None:
+    def __init__(self, product: OverTls, context: ssl.SSLContext, ending: threading.Event) -> None:
         self._product, self._context, self._ending = product, context, ending
         self.answered, self.lost = 0, ""
         self._thread = threading.Thread(target=self._run)
@@ -128,7 +100,7 @@ class Asking:
 
     def _run(self) -> None:
         try:
-            with connected(self._product, self._context) as sock:
+            with self._product.connected(self._product.dot, self._context) as sock:
                 while not self._ending.is_set():
                     reply = dns.query.tls(dns.message.make_query("bad.example", "A"), "127.0.0.1", timeout=5, sock=sock)
                     assert reply.rcode() == dns.rcode.NXDOMAIN
@@ -137,21 +109,11 @@ class Asking:
             self.lost = repr(exc)
 
 
-@contextmanager
-def connected(product: Encrypted, context: ssl.SSLContext) -> Iterator[ssl.SSLSocket]:
-    """Yield a connection to the product."""
-    with (
-        socket.create_connection(("127.0.0.1", product.dot), 5) as plain,
-        context.wrap_socket(plain, server_hostname=NAME) as sock,
-    ):
-        yield sock
-
-
-def certificates(product: Encrypted, context: ssl.SSLContext) -> set[bytes]:
+def certificates(product: OverTls, context: ssl.SSLContext) -> set[bytes]:
     """Return those that a few new connections are shown, by whichever worker takes them."""
     found = set()
     for _ in range(10):
-        with connected(product, context) as sock:
+        with product.connected(product.dot, context) as sock:
             found.add(sock.getpeercert(binary_form=True) or b"")
     return found
 
