@@ -27,15 +27,16 @@ _INNER: Final = tuple(
 class Targets:
     """Says where connections may go. `own` are hosts and ports of the portal, reached wherever they lie.
 
-    `local` tells that a client on loopback is a program of this machine, which the proxy gives nothing it has not.
+    `listens` are the ports of the proxy itself. `local` tells that a client on loopback is a program of this machine,
+    which the proxy gives nothing it has not.
     """
 
     def __init__(
-        self, allow: Iterable[str], own: Iterable[tuple[str, int]], listen_port: int, *, local: bool = False
+        self, allow: Iterable[str], own: Iterable[tuple[str, int]], listens: Iterable[int], *, local: bool = False
     ) -> None:
         self._allow = tuple(ipaddress.ip_network(text) for text in allow)
         self._own = frozenset(own)
-        self._listen_port = listen_port
+        self._listens = frozenset(listens)
         self._local = local
 
     def is_own(self, host: str, port: int) -> bool:
@@ -59,10 +60,19 @@ class Targets:
             found = ipaddress.ip_address(address.partition("%")[0])
         except ValueError:
             return False
-        if found.is_loopback and port == self._listen_port:
+        if found.is_loopback and port in self._listens:
             return False  # we would talk to ourselves without end
         if found.is_loopback and self.is_local(client):
             return True
         if any(found in network for network in self._allow if network.version == found.version):
             return True
         return not any(found in network for network in _INNER if network.version == found.version)
+
+    def allows_own(self, address: str, port: int, client: str = "") -> bool:
+        """Tell whether a client may reach an IP address that is this machine's own, which others may well be."""
+        found = ipaddress.ip_address(address.partition("%")[0])
+        if port in self._listens:
+            return False
+        return self.is_local(client) or any(
+            found in network for network in self._allow if network.version == found.version
+        )

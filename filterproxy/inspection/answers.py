@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from mitmproxy import http
 
+from filterproxy.core.rulings import Client, Ruling
 from filterproxy.notice.render import Answer, Notices
-
-from .judge import Client, Ruling
 
 _CLOSED_TARGET = "The proxy does not connect to this address or port."
 

@@ -17,12 +17,14 @@ from datetime import datetime
 from mitmproxy import connection, http, tls
 from mitmproxy.proxy import layer, layers
 
-from filterproxy.core import names
+from filterproxy.core import names, vouched
+from filterproxy.core.authority import bare, host_of, place
 from filterproxy.core.model import Action
 from filterproxy.core.policy import Policy
+from filterproxy.core.rulings import Client, Door, Ruling
 from filterproxy.core.targets import Targets
-from filterproxy.core.urls import canonical
 from filterproxy.notice.render import Notices
+from filterproxy.notice.seen import Seen
 from filterproxy.settings import Settings
 from filterproxy.settings.base import split_address
 
@@ -30,11 +32,10 @@ from . import forward, guard, passthrough
 from .answers import Answers
 from .client_side import sober
 from .guard import Count, Guarded, fails_closed
-from .judge import Client, Door, Ruling
+from .judge import address_of
 from .origins import Origins
 from .passthrough import Tunnel
-from .seen import Seen
-from .subjects import Asked, asked, bare, host_of, place
+from .subjects import Asked, asked
 from .targets import TargetRefusedError
 
 
@@ -49,8 +50,14 @@ class HttpFilter(Guarded):
         count: Count,
         now: Callable[[], datetime],
         mac_key: bytes,
+        *,
+        behind: bool = False,
     ) -> None:
-        """Take what is needed to judge and to answer. `mac_key` (32 bytes) makes the cookies of warnings."""
+        """Take what is needed to judge and to answer.
+
+        `mac_key` (32 bytes) makes the cookies of warnings. An inspector that is `behind` the gateway serves only
+        clients for whom that vouches under this key.
+        """
         super().__init__(count)
         gateway = settings.gateway
         self._tls = settings.inspection.tls
@@ -59,12 +66,14 @@ class HttpFilter(Guarded):
         self._door = Door(gateway.clients, policy, now)
         listen, port = split_address(gateway.listen)
         local = gateway.trust_local and ipaddress.ip_address(listen).is_loopback
-        self._targets = Targets(gateway.allow_targets, _portal(settings), port, local=local)
+        self._targets = Targets(gateway.allow_targets, settings.portal.places, (port,), local=local)
         self._answers = Answers(notices)
-        self._seen = Seen(mac_key)
+        self._seen, self._now = Seen(mac_key), now
+        self._mac_key, self._behind = mac_key, behind
+        self._vouched: dict[str, str] = {}
         self._tunnels: dict[str, Tunnel] = {}
         self._running: weakref.WeakSet[http.HTTPFlow] = weakref.WeakSet()
-        self.addons = [Origins(self._targets, count)]
+        self.addons = [Origins(self._targets, count, self._address)]
         """mitmproxy runs the hooks of these too."""
 
     @property
@@ -77,6 +86,7 @@ class HttpFilter(Guarded):
     @fails_closed(guard.nothing)
     def client_disconnected(self, client: connection.Client) -> None:
         self._tunnels.pop(client.id, None)
+        self._vouched.pop(client.id, None)
 
     @fails_closed(guard.answer_502)
     async def http_connect(self, flow: http.HTTPFlow) -> None:
@@ -84,11 +94,33 @@ class HttpFilter(Guarded):
         self._tunnels.pop(flow.client_conn.id, None)
         if flow.response or flow.error:
             return  # another addon has answered, or mitmproxy refuses it by itself
-        self._count.event("http_connects")
+        if self._behind:
+            self._take_word(flow)
+        else:
+            self._count.event("http_connects")
         flow.response = await self._judge_connect(flow)
 
+    def _take_word(self, flow: http.HTTPFlow) -> None:
+        """Learn from the gateway whose tunnel this is."""
+        request = flow.request
+        said = [value for name, value in request.headers.fields if name.lower() == vouched.FIELD.lower()]
+        del request.headers[vouched.FIELD.decode()]
+        place = f"[{request.host}]:{request.port}" if ":" in request.host else f"{request.host}:{request.port}"
+        now = self._now().timestamp()
+        address = vouched.vouched(self._mac_key, said[0], place, now) if len(said) == 1 else None
+        if address is not None:
+            self._vouched[flow.client_conn.id] = address
+
+    def _address(self, peer: connection.Client) -> str:
+        """Return whose a connection is; empty where nobody vouches for it who must."""
+        return self._vouched.get(peer.id, "") if self._behind else address_of(peer)
+
+    def _admit(self, peer: connection.Client) -> Client | None:
+        address = self._address(peer)
+        return self._door.admit(address) if address else None
+
     async def _judge_connect(self, flow: http.HTTPFlow) -> http.Response | None:
-        client = self._door.admit(flow.client_conn)
+        client = self._admit(flow.client_conn)
         if client is None:
             return self._not_served(flow)
         request = flow.request
@@ -150,7 +182,7 @@ class HttpFilter(Guarded):
             self.refuse_tls(data.context.client.id)  # TLS within TLS that we opened
             return
         tunnel.greeted = True
-        client = self._door.admit(data.context.client)
+        client = self._admit(data.context.client)
         tunnel.sni = passthrough.server_name(data.client_hello)
         if client is None:
             return
@@ -196,7 +228,7 @@ class HttpFilter(Guarded):
             flow.request.stream = self._stream
 
     def _judge_request(self, flow: http.HTTPFlow) -> http.Response | None:
-        client = self._door.admit(flow.client_conn)
+        client = self._admit(flow.client_conn)
         if client is None:
             return self._not_served(flow)
         request, tunnel = flow.request, self._tunnels.get(flow.client_conn.id)
@@ -278,13 +310,3 @@ def _is_visit(request: http.Request) -> bool:
     accept = request.headers.get("accept", "*/*")
     aim = request.headers.get("sec-fetch-dest", "document")
     return request.method == "GET" and aim == "document" and (accept.startswith("*/*") or "text/html" in accept)
-
-
-def _portal(settings: Settings) -> list[tuple[str, int]]:
-    """Return the hosts and ports at which people reach the portal."""
-    url = canonical(settings.portal.url) if settings.portal.enabled else None
-    if url is None:
-        return []
-    host, port = place(url)
-    others = [names.host(name) for name in settings.portal.names]
-    return [(host, port), *((other, port) for other in others if other)]

@@ -9,11 +9,11 @@ from typing import Final
 
 from mitmproxy import http
 
+from filterproxy.core.authority import authority_of, bare
 from filterproxy.core.urls import Url
+from filterproxy.notice import seen
 
-from . import seen
 from .passthrough import Tunnel
-from .subjects import authority_of, bare
 
 _OURS: Final = frozenset({b"proxy-connection", b"proxy-authorization", b"keep-alive"})
 _KEPT: Final = frozenset({b"host", b"content-length", b"transfer-encoding", b"connection", b"upgrade", b"cookie"})

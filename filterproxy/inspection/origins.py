@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
-from mitmproxy import tls
+from mitmproxy import connection, tls
 from mitmproxy.proxy import server_hooks
 
 from filterproxy.core import names
@@ -20,8 +21,12 @@ from .targets import checked
 class Origins(Guarded):
     """The part of the addon that watches over server connections."""
 
-    def __init__(self, targets: Targets, count: Count) -> None:
+    def __init__(
+        self, targets: Targets, count: Count, address_of: Callable[[connection.Client], str] = address_of
+    ) -> None:
+        """Ask `address_of` whose a client's connection is."""
         super().__init__(count)
+        self._address_of = address_of
         self._targets = targets
         self._loop: asyncio.AbstractEventLoop | None = None
         self._before: Any = None
@@ -51,7 +56,7 @@ class Origins(Guarded):
         host = names.host(address[0]) if address else None
         if self._loop is not asyncio.get_running_loop() or address is None or host is None:
             data.server.error = guard.HOOK_FAILED
-        elif not self._targets.allows_host(host, address[1], address_of(data.client)):
+        elif not self._targets.allows_host(host, address[1], self._address_of(data.client)):
             data.server.error = guard.TARGET_REFUSED
 
     @fails_closed(guard.abort_server)
@@ -62,7 +67,7 @@ class Origins(Guarded):
         if address is None or host is None or peer is None:  # noqa: SIM114 - joined, it cannot be read
             guard.abort_server(self, data)
         elif not self._targets.is_own(host, address[1]) and not self._targets.allows(
-            peer[0], peer[1], address_of(data.client)
+            peer[0], peer[1], self._address_of(data.client)
         ):
             guard.abort_server(self, data)
 

@@ -29,32 +29,38 @@ _LOOK_AGAIN_SECONDS = 0.02
 _RESOLVING_THREADS = 64
 """Names that may be looked up at once; asyncio's own few would let one slow resolver hold up everybody."""
 _CUT_SECONDS = 2.0
+_LOOPBACK = "127.0.0.1"
 
 
-async def run_inspector(settings: Settings, addon: HttpFilter, ready: Callable[[], None], stop: asyncio.Event) -> None:
-    """Serve on `gateway.listen` until `stop` is set; call `ready` once the port is bound.
+async def run_inspector(
+    settings: Settings, addon: HttpFilter, ready: Callable[[int], None], stop: asyncio.Event, *, behind: bool = False
+) -> None:
+    """Serve until `stop` is set; call `ready` with the port once that is bound.
+
+    It is that of `gateway.listen`, or, `behind` the gateway, any of loopback.
 
     Then take no more connections, give running requests `runtime.drain` to end, and cut what is left: a tunnel that
     is passed through has no end of its own. Raises FilterproxyError where the port or the CA cannot be had.
     """
     quieten()
     certificate_authority(settings)
-    running = _master(settings, addon)
+    listen = (_LOOPBACK, 0) if behind else split_address(settings.gateway.listen)
+    running = _master(settings, addon, listen)
     server: Any = running.addons.get("proxyserver")
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_RESOLVING_THREADS, "resolve"))
     with set_eager_task_factory():
         try:
             await _bind(server, settings.gateway.listen)
             await running.running()
-            ready()
+            ready(_port(server))
             await stop.wait()
         finally:
             await _stop(server, addon, settings.runtime.drain.total_seconds())
             await running.done()
 
 
-def _master(settings: Settings, addon: HttpFilter) -> master.Master:
-    host, port = split_address(settings.gateway.listen)
+def _master(settings: Settings, addon: HttpFilter, listen: tuple[str, int]) -> master.Master:
+    host, port = listen
     made = master.Master(mitmproxy_options.Options(listen_host=host, listen_port=port))
     made.addons.add(proxyserver.Proxyserver(), next_layer.NextLayer(), tlsconfig.TlsConfig(), addon)
     made.options.update(**options(settings))
@@ -71,6 +77,11 @@ async def _bind(server: Any, listen: str) -> None:
         if isinstance(error, OSError) and error.errno is not None:
             raise FilterproxyError(f"gateway.listen: {listen}: {errno.errorcode.get(error.errno, 'cannot be bound')}")
     raise FilterproxyError(f"gateway.listen: {listen} cannot be bound")
+
+
+def _port(server: Any) -> int:
+    """Return the port that was bound."""
+    return int(next(address[1] for instance in server.servers for address in instance.listen_addrs))
 
 
 async def _stop(server: Any, addon: HttpFilter, seconds: float) -> None:

@@ -13,18 +13,16 @@ from urllib.parse import quote_from_bytes
 
 from mitmproxy import http
 
-from filterproxy.core import names
-from filterproxy.core.urls import Url, canonical
+from filterproxy.core.authority import place, url_of
+from filterproxy.core.urls import Url
 
 from .passthrough import Tunnel
 
-_AUTHORITY: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(?::([0-9]{0,5}))?")
 _METHOD: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}")
 # A fragment or a control character in a request target is read by each server in its own way.
 _BAD_TARGET: Final = re.compile(rb"[\x00-\x20\x7f#]")
 _BAD_FIELD: Final = re.compile(rb"[\x00\r\n]")  # a folded line too (RFC 9112, section 5.2)
 _PRINTABLE: Final = "".join(map(chr, range(0x21, 0x7F)))
-_DEFAULT_PORT: Final = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +56,7 @@ def asked(request: http.Request, tunnel: Tunnel | None, *, http2: bool) -> Asked
         if not authority and not host and not request.is_http10:
             return None
         given = [authority, host, _join(tunnel.host, tunnel.port), _join(tunnel.sni, tunnel.port)]
-    found = {name: _url(request.scheme, name, _path(request)) for name in given if name}
+    found = {name: url_of(request.scheme, name, _path(request)) for name in given if name}
     read = [url for url in found.values() if url is not None]
     if len(read) < len(found) or not read:
         return None
@@ -66,35 +64,6 @@ def asked(request: http.Request, tunnel: Tunnel | None, *, http2: bool) -> Asked
         return None
     misdirected = http2 and tunnel is not None and not tunnel.serves(place(read[0]))
     return Asked(tuple(dict.fromkeys(read)), misdirected)
-
-
-def place(url: Url) -> tuple[str, int]:
-    """Return the host and port of a URL."""
-    return url.host, url.port if url.port is not None else _DEFAULT_PORT.get(url.scheme, 0)
-
-
-def authority_of(url: Url) -> str:
-    """Return `host[:port]` as it stands in a Host field."""
-    return url.host if url.port is None else f"{url.host}:{url.port}"
-
-
-def bare(host: str) -> str:
-    """Return a canonical host as it is dialled: an IPv6 address without brackets."""
-    return host.strip("[]")
-
-
-def host_of(text: str) -> str | None:
-    """Return the canonical host of an authority, or None where it is none."""
-    found = _AUTHORITY.fullmatch(text)
-    return names.host(found[1]) if found else None
-
-
-def _url(scheme: str, authority: str, path: str) -> Url | None:
-    found = _AUTHORITY.fullmatch(authority)
-    host = names.host(found[1]) if found else None
-    if found is None or host is None or scheme not in _DEFAULT_PORT:
-        return None
-    return canonical(f"{scheme}://{host}{':' + found[2] if found[2] else ''}{path}")
 
 
 def _differ(one: Url | None, other: Url | None) -> bool:

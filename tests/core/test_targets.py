@@ -19,12 +19,12 @@ from filterproxy.core.targets import Targets
 )  # fmt: skip
 def test_only_public_addresses_are_reached(address, allowed):
     """Inner, special and wrapped addresses are refused."""
-    assert Targets((), (), 8080).allows(address, 80) is allowed
+    assert Targets((), (), (8080,)).allows(address, 80) is allowed
 
 
 def test_what_the_operator_allows_is_reached_but_never_ourselves():
     """`allow_targets` opens a network; the proxy's own port on loopback stays shut."""
-    targets = Targets(["127.0.0.0/8", "64:ff9b::/96"], [], 8080)
+    targets = Targets(["127.0.0.0/8", "64:ff9b::/96"], [], (8080,))
     assert targets.allows("127.0.0.1", 80)
     assert targets.allows("64:ff9b::c000:201", 80)
     assert not targets.allows("127.0.0.1", 8080)
@@ -32,7 +32,7 @@ def test_what_the_operator_allows_is_reached_but_never_ourselves():
 
 def test_the_portal_is_reached_on_its_port_only():
     """It may lie on loopback."""
-    targets = Targets((), [("127.0.0.1", 8000), ("portal.test", 8000)], 8080)
+    targets = Targets((), [("127.0.0.1", 8000), ("portal.test", 8000)], (8080,))
     assert targets.allows_host("127.0.0.1", 8000)
     assert not targets.allows_host("127.0.0.1", 8001)
     assert targets.allows_host("any.test", 80)
@@ -51,6 +51,6 @@ def test_the_portal_is_reached_on_its_port_only():
 )
 def test_a_program_of_this_machine_reaches_its_own_loopback(local, client, address, allowed):
     """It could by itself; nobody else can by way of us, and the rest of the network stays shut to both."""
-    targets = Targets((), (), 8080, local=local)
+    targets = Targets((), (), (8080,), local=local)
     assert targets.allows(address, 81, client) is allowed
     assert not targets.allows(address, 8080, client)

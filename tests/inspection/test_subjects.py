@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mitmproxy import http
 
+from filterproxy.core.authority import authority_of, bare, host_of, place
 from filterproxy.inspection.passthrough import Tunnel
-from filterproxy.inspection.subjects import asked, authority_of, bare, host_of, place
+from filterproxy.inspection.subjects import asked
 
 
 def request(

@@ -24,14 +24,14 @@ async def answers(*addresses):
 async def test_inner_answers_are_dropped_and_the_rest_kept():
     """One good address is enough."""
     _, resolve = await answers("10.0.0.1", "192.0.2.1")
-    found = await checked(Targets((), (), 8080), resolve)("a.test", 80)
+    found = await checked(Targets((), (), (8080,)), resolve)("a.test", 80)
     assert [info[4][0] for info in found] == ["192.0.2.1"]
 
 
 async def test_a_name_with_nothing_but_inner_answers_is_refused():
     """So is what is no name at all."""
     _, resolve = await answers("10.0.0.1")
-    resolved = checked(Targets((), [("portal.test", 8000)], 8080), resolve)
+    resolved = checked(Targets((), [("portal.test", 8000)], (8080,)), resolve)
     for host in ("a.test", "a b", None):
         with pytest.raises(TargetRefusedError):
             await resolved(host, 80)
@@ -42,7 +42,7 @@ async def test_a_name_with_nothing_but_inner_answers_is_refused():
 async def test_an_answer_is_kept_for_a_moment():
     """The CONNECT and the connection made for it see the same answer."""
     asked, resolve = await answers("192.0.2.1")
-    resolved = checked(Targets((), (), 8080), resolve)
+    resolved = checked(Targets((), (), (8080,)), resolve)
     await asyncio.gather(*(resolved("a.test", 80, type=socket.SOCK_STREAM) for _ in range(1)))
     await resolved("a.test", 80, type=socket.SOCK_STREAM)
     assert asked == ["a.test"]

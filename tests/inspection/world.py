@@ -366,7 +366,7 @@ async def world(
         prepare(filter_)
         ready, stop = asyncio.Event(), asyncio.Event()
         asyncio.get_running_loop().getaddrinfo = resolver(answers or {})  # type: ignore[method-assign]
-        task = asyncio.create_task(run_inspector(settings, filter_, ready.set, stop))
+        task = asyncio.create_task(run_inspector(settings, filter_, lambda _: ready.set(), stop))
         waiting = asyncio.create_task(ready.wait())
         await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filterproxy.inspection.seen import NAME, Seen
+from filterproxy.notice.seen import NAME, Seen
 
 NOW = datetime(2026, 3, 1, 12, 55, tzinfo=UTC)
 FACTS = ("192.168.1.5", "a.example", "words", NOW)
