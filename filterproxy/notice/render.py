@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from importlib.resources import files
 from typing import Any
 from urllib.parse import quote
@@ -23,7 +23,11 @@ from .language import Catalogue, catalogues, choose
 from .token import Blocked, Sealer, sealable
 
 _LETTERS = "23456789BCDFGHJKMNPQRTVWXZ"  # no vowels and no look-alikes: no reference spells a word or is misread
+_REFERENCES = len(_LETTERS) ** 8
 RETRY_SECONDS = 300
+_REFERENCE_HERE, _TOKEN_HERE = b"<reference>", b"<token>"
+_PAGES = 512
+"""Pages that are kept prepared at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,32 @@ class Answer:
     body: bytes = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """A page that was rendered once, cut where its reference or its token stands."""
+
+    cuts: tuple[bytes, ...] = field(repr=False)
+    """Texts, and between them the very objects that mark a hole."""
+
+    @classmethod
+    def of(cls, page: bytes, reference: bytes, token: bytes) -> Pieces:
+        """Cut a page in which these two stand for what differs."""
+        cuts: list[bytes] = []
+        for at, part in enumerate(page.split(reference)):
+            if at:
+                cuts.append(_REFERENCE_HERE)
+            for inner, text in enumerate(part.split(token)):
+                if inner:
+                    cuts.append(_TOKEN_HERE)
+                cuts.append(text)
+        return cls(tuple(cuts))
+
+    def filled(self, reference: bytes, token: bytes) -> bytes:
+        """Return the whole page. Both are of letters that need no escape."""
+        holes = {id(_REFERENCE_HERE): reference, id(_TOKEN_HERE): token}
+        return b"".join([holes.get(id(cut), cut) for cut in self.cuts])
+
+
 class Notices:
     """Makes the pages of one operator. Templates are compiled once, here; safe to use from several threads."""
 
@@ -43,6 +73,8 @@ class Notices:
         self._portal = portal_url.rstrip("/")
         self._sealer = sealer
         self._languages = catalogues("filterproxy.notice")
+        self._pages: dict[tuple[Listing, str, str, date, bool], Pieces] = {}
+        self._block_headers: dict[str, tuple[tuple[str, str], ...]] = {}
         environment = Environment(
             loader=PackageLoader("filterproxy.notice"), autoescape=True, undefined=StrictUndefined,
             trim_blocks=True, lstrip_blocks=True, auto_reload=False,
@@ -70,13 +102,37 @@ class Notices:
         listing = verdict.listing or Listing(id="")
         t = choose(languages, self._languages)
         title = t("notice.title_url" if "://" in subject else "notice.title_host")
+        headers = self._headers(t.language)
+        if head:
+            return Answer(_status(listing), headers, b"")
         reference = _reference()
-        token = "" if head else self._seal(listing, subject, now, reference)
-        body = b"" if head else self._page(
-            "block", t, title=title, listing=listing, now=now, reference=reference, token=token
-        )  # fmt: skip
-        headers = (*page_headers(self._policy, language=t.language), ("Link", self._blocked_by))
-        return Answer(_status(listing), headers, body)
+        token = self._seal(listing, subject, now, reference)
+        pieces = self._prepared(listing, title, t, now, sealed=bool(token))
+        return Answer(_status(listing), headers, pieces.filled(reference.encode(), token.encode()))
+
+    def _headers(self, language: str) -> tuple[tuple[str, str], ...]:
+        found = self._block_headers.get(language)
+        if found is None:
+            found = (*page_headers(self._policy, language=language), ("Link", self._blocked_by))
+            self._block_headers[language] = found
+        return found
+
+    def _prepared(self, listing: Listing, title: str, t: Catalogue, now: datetime, *, sealed: bool) -> Pieces:
+        """Return the page but for what differs from notice to notice of the same list, language and day."""
+        key = (listing, title, t.language, now.date(), sealed)
+        found = self._pages.get(key)
+        if found is None:
+            reference, token = (
+                f"R{secrets.token_hex(16)}",
+                f"T{secrets.token_hex(16)}",
+            )  # as plain as what they stand for
+            page = self._page(
+                "block", t, title=title, listing=listing, now=now, reference=reference, token=token if sealed else ""
+            )
+            if len(self._pages) >= _PAGES:
+                self._pages.clear()
+            found = self._pages[key] = Pieces.of(page, reference.encode(), token.encode())
+        return found
 
     def warning(
         self, verdict: Verdict, subject: str, now: datetime, *, proceed_cookie: str | None,
@@ -129,5 +185,9 @@ def _status(listing: Listing) -> int:
 
 
 def _reference() -> str:
-    text = "".join(secrets.choice(_LETTERS) for _ in range(8))
+    number = secrets.randbelow(_REFERENCES)
+    text = ""
+    for _ in range(8):
+        number, at = divmod(number, len(_LETTERS))
+        text += _LETTERS[at]
     return f"{text[:4]}-{text[4:]}"

@@ -1,15 +1,20 @@
 """What was blocked travels with the person, sealed: the edge can close a token, only control can open it.
 
-A token is HPKE (RFC 9180: X25519, HKDF-SHA256, AES-128-GCM) over JSON, padded so that its length says next to
-nothing of an address. It holds no fact about the client. It proves nothing either: whoever has the public key can
-seal, so what is opened is a claim that review judges anew.
+A token is a key of its own, sealed by HPKE (RFC 9180: X25519, HKDF-SHA256, AES-128-GCM), and under that key
+(AES-128-GCM) JSON, padded so that its length says next to nothing of an address. In a flood, tokens of the same few
+milliseconds share their key, for sealing one costs more than all else of a notice. A token holds no fact about the
+client. It proves nothing either: whoever has the public key can seal, so what is opened is a claim that review judges
+anew.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import json
+import os
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -17,6 +22,7 @@ from typing import Literal
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
 from filterproxy.core.appeals import REFERENCE_LIMIT
@@ -28,7 +34,14 @@ LONGEST_SUBJECT = 8192
 _BLOCK = 512
 _LONGEST_TOKEN = 24_576
 _SUITE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_128_GCM)
-_INFO = b"filterproxy notice 1"
+_INFO, _INFO_FIRST = b"filterproxy notice 2", b"filterproxy notice 1"
+_VERSION = b"\x02"
+_HEAD = 1 + 32 + 16 + 16
+"""Bytes before the facts: the version, and the sealed key."""
+_NONCE = 12
+_SHARED_SECONDS = 0.01
+"""How old a sealed key may be to serve another token: who meets a notice now and then shares it with nobody."""
+_SHARED_MOST = 1000
 
 
 def sealable(subject: str) -> bool:
@@ -59,18 +72,41 @@ class Sealer:
     """Seals tokens with control's public key: 32 bytes, X25519."""
 
     def __init__(self, public_key: bytes) -> None:
-        self._key = X25519PublicKey.from_public_bytes(public_key)
+        self.use(public_key)
 
     def use(self, public_key: bytes) -> None:
         """Seal under another key from now on. For any thread: one reference is swapped."""
         self._key = X25519PublicKey.from_public_bytes(public_key)
+        self._shared: _Shared | None = None
 
     def seal(self, facts: Blocked) -> str:
         """Return a token of unreserved URL characters, between about 0.8 and 22 KiB long."""
         text = json.dumps([facts.list_id, facts.subject, facts.kind, int(facts.at.timestamp()), facts.reference])
         plain = text.encode()
         padded = plain.ljust(-(-len(plain) // _BLOCK) * _BLOCK)  # JSON may end in spaces
-        return base64.urlsafe_b64encode(_SUITE.encrypt(padded, self._key, _INFO)).rstrip(b"=").decode()
+        shared, now = self._shared, time.monotonic()
+        if shared is None or now >= shared.until or shared.left <= 0:
+            shared = self._shared = _Shared.made(self._key, now + _SHARED_SECONDS)
+        shared.left -= 1
+        nonce = os.urandom(_NONCE)
+        sealed = shared.head + nonce + shared.cipher.encrypt(nonce, padded, shared.head)
+        return base64.urlsafe_b64encode(sealed).rstrip(b"=").decode()
+
+
+@dataclass(slots=True)
+class _Shared:
+    """A key, how it stands at the head of tokens, and for how long and how many it may."""
+
+    cipher: AESGCM
+    head: bytes
+    until: float
+    left: int = _SHARED_MOST
+
+    @classmethod
+    def made(cls, public: X25519PublicKey, until: float) -> _Shared:
+        """Return a fresh one, sealed for the holder of `public`'s other half."""
+        key = AESGCM.generate_key(128)
+        return cls(AESGCM(key), _VERSION + _SUITE.encrypt(key, public, _INFO), until)
 
 
 class Opener:
@@ -99,11 +135,23 @@ class Opener:
         except (binascii.Error, ValueError):
             raise TokenError("the token is damaged") from None
         for key in self._keys:
-            try:
-                return _SUITE.decrypt(sealed, key, _INFO)
-            except (InvalidTag, ValueError):
-                continue
+            for unseal in (_unsealed, _unsealed_first):
+                with contextlib.suppress(InvalidTag, ValueError):
+                    return unseal(sealed, key)
         raise TokenError("the token is damaged or foreign")
+
+
+def _unsealed(sealed: bytes, private: X25519PrivateKey) -> bytes:
+    head, nonce, rest = sealed[:_HEAD], sealed[_HEAD : _HEAD + _NONCE], sealed[_HEAD + _NONCE :]
+    if head[:1] != _VERSION:
+        raise ValueError
+    key = _SUITE.decrypt(head[1:], private, _INFO)
+    return AESGCM(key).decrypt(nonce, rest, head)
+
+
+def _unsealed_first(sealed: bytes, private: X25519PrivateKey) -> bytes:
+    """Open a token of the first kind; the last of them expires 30 days after the update."""
+    return _SUITE.decrypt(sealed, private, _INFO_FIRST)
 
 
 def _read(plain: bytes) -> Blocked:
