@@ -14,7 +14,8 @@ BESIDE = ("contract", "integration", "e2e", "data")
 """Folders of tests that are about several rooms at once."""
 OF_THE_HOUSE = {
     "test_docs.py", "test_layout.py", "test_cases.py",
-    "lists/formats/test_golden.py", "lists/formats/test_agreement.py", "dns/test_fuzz.py", "dns/test_alike.py",
+    "lists/formats/test_golden.py", "gateway/test_smuggling.py", "lists/formats/test_agreement.py",
+    "dns/test_fuzz.py", "dns/test_alike.py",
 }  # fmt: skip
 ELSEWHERE = {
     "inspection/": "one door: tests/inspection/test_filter.py drives the addon, inside a real mitmproxy",
@@ -30,11 +31,18 @@ ELSEWHERE = {
     "__main__.py": "one call; every test of the command line goes through it",
     "errors.py": "names alone; each is raised in the tests of its room",
     "dns/asking.py": "an interface; each room of tests/dns keeps it",
+    "gateway/answering.py": "tests/gateway/test_exchange.py",
+    "gateway/connecting.py": "tests/gateway/test_opening.py",
+    "gateway/house.py": "nouns alone; tests/gateway/street.py lives in it",
+    "gateway/reaching.py": "tests/gateway/test_exchange.py, test_opening.py",
+    "gateway/ruling.py": "tests/gateway/test_exchange.py",
+    "gateway/tunnelling.py": "tests/gateway/test_client.py, test_opening.py",
     "core/model.py": "nouns alone; what they mean shows in tests/core/test_decide.py",
     "settings/root.py": "tests/settings/test_load.py reads whole configurations",
     "settings/base.py": "tests/settings/test_load.py reads every kind of value",
     "settings/lists.py": "tests/settings/test_load.py",
     "settings/tables.py": "tests/settings/test_load.py",
+    "settings/gateway.py": "tests/settings/test_load.py",
 }
 
 
