@@ -13,3 +13,6 @@ find . -name '*.so' ! -path '*.libs/*' -exec strip --strip-debug {} +
 find pygments/lexers -name '*.py' ! -name __init__.py ! -name _mapping.py ! -name python.py ! -name special.py -delete
 find pygments/lexers/__pycache__ -type f -regextype posix-egrep \
   ! -regex '.*/(__init__|_mapping|python|special)\.cpython.*' -delete
+# Modules that only numpy's own tests load, and dialects of databases that the store does not speak.
+rm -f numpy/_core/_simd.*.so numpy/_core/_*_tests.*.so
+for dialect in mssql mysql oracle; do rm -rf "sqlalchemy/dialects/$dialect"; done

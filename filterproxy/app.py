@@ -54,8 +54,14 @@ def run(
         bound = Bound(sockets.bind(settings, started))
         try:
             keys = Keys.open_or_create(settings.keys_folder, user.ids if user else None)
+            keeps = settings.gateway.enabled and settings.gateway.keep_source and "edge" in started
+            if keeps:
+                capabilities.stay_permitted()
             _drop(user)
-            capabilities.give_up()
+            if not keeps:
+                capabilities.give_up()
+            elif not capabilities.keep_raw():
+                raise ConfigError("gateway.keep_source: takes root, or the capability NET_RAW, at the start")
             process.harden()
             with sockets.unix(settings.runtime.state / "control.sock") as control:
                 again = None if read is None else partial(_again, read, roles)

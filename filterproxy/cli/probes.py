@@ -59,7 +59,7 @@ def network(settings: Settings) -> Iterator[Check]:
             yield _dns_check(f"dns {address}/udp", address, tcp=False)
             yield _dns_check(f"dns {address}/tcp", address, tcp=True)
         yield from _upstreams(settings)
-    if settings.gateway.enabled and settings.inspection.enabled:
+    if settings.gateway.enabled:
         # Any answer will do: the question is whether the proxy speaks.
         yield _http_check("proxy", settings.gateway.listen, f"http://{settings.portal.listen}/healthz", None)
     if settings.portal.enabled:

@@ -53,7 +53,7 @@ def _hints(settings: Settings) -> str:
         lines.append(
             f"  dig @{host} -p {port} trap.example            a listed domain: NXDOMAIN, with the reason (EDE)"
         )
-    if settings.gateway.enabled and settings.inspection.enabled and samples:
+    if settings.gateway.enabled and samples:
         proxy = f"curl -x http://{settings.gateway.listen}"
         lines.append(f"  {proxy} -i http://pictures.example/albums/2041/page1.html   a listed page: the notice")
         lines.append(f"  {proxy} -i http://ordered.test/   what a court ordered: 451")

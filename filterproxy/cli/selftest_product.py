@@ -99,9 +99,9 @@ def _dns(settings: Settings, policy: Policy, roles: set[str]) -> Door:
 
 
 def _http(settings: Settings, policy: Policy, roles: set[str]) -> Door:
-    if not settings.gateway.enabled or not settings.inspection.enabled:
-        return Door("http", closed="no proxy is served: gateway.enabled, inspection.enabled")
-    if "inspector" not in roles:
+    if not settings.gateway.enabled:
+        return Door("http", closed="no proxy is served: gateway.enabled")
+    if not roles & {"edge", "inspector"}:
         return Door("http", closed="no proxy process runs here")
     return _door("http", (settings.gateway.listen,), settings.gateway.clients, policy)
 

@@ -1,4 +1,5 @@
-"""The one capability that a product needs which is not root's: to bind ports below 1024. Raised to bind, then gone.
+"""The capabilities that a product needs which is not root's: to bind ports below 1024, raised to bind, then gone; and
+to speak in the addresses of clients, where origins are to see these, which edge workers keep.
 
 A file capability that is only permitted lets the interpreter start where the container was given none (then binding
 says what is missing), and here it is made effective. See capabilities(7); _linux_capability_version_3.
@@ -11,8 +12,10 @@ import os
 from dataclasses import dataclass
 
 _VERSION_3 = 0x20080522
-_NET_BIND_SERVICE = 10
-_PR_CAP_AMBIENT, _CLEAR_ALL = 47, 4
+_NET_BIND_SERVICE, _NET_ADMIN, _NET_RAW = 10, 12, 13
+_TO_BIND = 1 << _NET_BIND_SERVICE | 1 << _NET_ADMIN | 1 << _NET_RAW
+"""The last two for TPROXY: either will do."""
+_PR_SET_KEEPCAPS, _PR_CAP_AMBIENT, _RAISE, _CLEAR_ALL = 8, 47, 2, 4
 
 
 class _Header(ctypes.Structure):
@@ -41,21 +44,45 @@ def held() -> Held:
 
 
 def raise_bind() -> None:
-    """Make NET_BIND_SERVICE effective where it is permitted; else do nothing."""
+    """Make effective what it takes to bind, as far as it is permitted."""
     now = held()
-    wanted = now.permitted & (1 << _NET_BIND_SERVICE)
+    wanted = now.permitted & _TO_BIND
     if wanted & ~now.effective:
         _set(Held(now.effective | wanted, now.permitted, now.inheritable))
+
+
+def stay_permitted() -> None:
+    """Keep what is permitted through a change of user, until `keep_raw`."""
+    _prctl(_PR_SET_KEEPCAPS, 1)
+
+
+def keep_raw() -> bool:
+    """Give up all but NET_RAW, which this process does not use and what it starts is given; False where it may not.
+
+    What it starts and does not need it calls `give_up`.
+    """
+    if os.geteuid() == 0:
+        return True
+    raw = held().permitted & (1 << _NET_RAW)
+    _set(Held(0, raw, raw))
+    if raw:
+        _prctl(_PR_CAP_AMBIENT, _RAISE, _NET_RAW)
+    return bool(raw)
 
 
 def give_up() -> None:
     """Give every capability up, also for what this process starts. Root is let alone: it has other ways."""
     if os.geteuid() == 0:
         return
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_PR_CAP_AMBIENT, _CLEAR_ALL, 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "the ambient capabilities were not given up")
+    _prctl(_PR_CAP_AMBIENT, _CLEAR_ALL)
     _set(Held(0, 0, 0))
+
+
+def _prctl(option: int, value: int, more: int = 0) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(option, ctypes.c_ulong(value), ctypes.c_ulong(more), 0, 0) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
 
 
 def _set(wanted: Held) -> None:

@@ -16,7 +16,7 @@ from typing import Any, Protocol, cast
 
 from filterproxy.errors import FilterproxyError
 
-from . import logs, process
+from . import capabilities, logs, process
 from .worker import Worker, receive
 
 _UVLOOP = frozenset({"edge", "control", "transfer"})  # mitmproxy's master dies on it
@@ -33,6 +33,8 @@ class Role(Protocol):
 def main(arguments: list[str]) -> int:
     """Run the role named by `arguments` until the supervisor ends it."""
     role, name, descriptor, parent = arguments
+    if role != "edge":
+        capabilities.give_up()  # what an edge worker may keep, nobody else needs
     process.harden()
     process.die_with(int(parent))
     for number in (signal.SIGINT, signal.SIGHUP):  # they may reach the whole group; the supervisor says when

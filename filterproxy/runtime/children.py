@@ -77,6 +77,8 @@ class Child:
         self.last_beat = 0.0
         self.clients = NOBODY
         """What it has seen of clients; see filterproxy.dns.crowd."""
+        self.port: int | None = None
+        """Where an inspector serves; of an edge, where it was told that one does."""
         self.zones = "{}"
         """How the zones stand that it gives; see filterproxy.runtime.zones."""
 
@@ -112,7 +114,7 @@ class Child:
             (result,) = await asyncio.gather(beginning, return_exceptions=True)
             channel.close()
             self.channel, self.pid, self.started_at, self.generation, self.clients = None, None, 0.0, -1, NOBODY
-            self.zones = "{}"
+            self.zones, self.port = "{}", None
             self.held.clear()
         well = code == 0 or (self.ending and code == -signal.SIGTERM)  # so it ends before it has begun anything
         event(_log, logging.INFO if well else logging.WARNING, "process_ended", name=self.name, code=code)

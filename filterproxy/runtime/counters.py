@@ -24,6 +24,8 @@ EVENTS = (
     "tokens_failed", "dns_limited", "dns_enumeration",
     "dns_transfer", "dns_transfer_refused", "dns_doh_refused", "dns_doh_broken",
     "dns_dot_connections", "dns_doh_connections", "dns_tls_failed", "dns_certificate_refused",
+    "http_tunnels", "http_upgrades", "http_inspected", "http_uninspected", "http_hello_refused", "http_unknown_refused",
+    "http_over_limit",
 )  # fmt: skip
 FRONTENDS = ("dns", "http")
 OUTCOMES = ("block", "flag", "warn", "inspect", "rewrite", "allow", "spared")

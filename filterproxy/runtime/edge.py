@@ -1,4 +1,4 @@
-"""The edge role: DNS, and the gateway when it comes, on one uvloop loop."""
+"""The edge role: DNS and the gateway on one uvloop loop."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ import socket
 from functools import partial
 from typing import TYPE_CHECKING
 
-from filterproxy import dns
+from filterproxy import dns, gateway
 from filterproxy.dns.about import About
 from filterproxy.dns.crowd import Crowd
 from filterproxy.dns.enumeration import Alarm, Enumeration
+from filterproxy.notice.render import Notices
 
 from .channel import ChannelError
 from .garbage import set_aside
+from .sockets import GATEWAY
 from .turns import one_by_one, soon_and_short
 from .worker import Worker, now
 
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
 
 async def main(worker: Worker) -> None:
-    """Answer DNS on the sockets handed over, until told to stop."""
+    """Serve the sockets handed over, until told to stop."""
     if not await worker.wait_for_bundle():
         return
     settings = worker.settings
@@ -36,6 +38,18 @@ async def main(worker: Worker) -> None:
         soon_and_short()
     else:  # where workers share a core they would only take turns from each other: a fifth of their time
         one_by_one()
+    answers = await _answer(worker) if settings.dns.enabled else None
+    proxy = await _proxy(worker) if settings.gateway.enabled else None
+    worker.ready()
+    set_aside()
+    await worker.stop.wait()
+    seconds = settings.runtime.drain.total_seconds() * 0.8
+    await asyncio.gather(*(serving.close(seconds) for serving in (answers, proxy) if serving is not None))
+
+
+async def _answer(worker: Worker) -> Serving:
+    """Begin to answer DNS."""
+    settings = worker.settings
     crowd = Crowd(worker.keys.mac)
     worker.says["clients"] = lambda: crowd.seen
     bell = Enumeration(settings.dns.limits, worker.keys.mac, partial(_tell, worker), worker.counters.event)
@@ -52,10 +66,23 @@ async def main(worker: Worker) -> None:
         serving.add_doh(sock)
     others = Others(serving, worker.stop)
     worker.takes |= {"cover": others.cover, "uncover": others.uncover}
-    worker.ready()
-    set_aside()
-    await worker.stop.wait()
-    await serving.close(settings.runtime.drain.total_seconds() * 0.8)
+    return serving
+
+
+async def _proxy(worker: Worker) -> gateway.Serving:
+    """Begin to serve the proxy."""
+    settings = worker.settings
+    notices = Notices(settings.operator, settings.portal.url, worker.sealer)
+    house = gateway.furnish(settings, worker.live.policy, notices, worker.counters, now, worker.keys.mac)
+    serving = gateway.Serving(house)
+
+    def found(body: Body, _: list[int]) -> None:
+        house.inspector.port = body["port"]
+
+    worker.takes["inspector"] = found
+    for use in GATEWAY:
+        await serving.listen(use, worker.sockets.get(use, ()))
+    return serving
 
 
 def _tell(worker: Worker, alarm: Alarm) -> None:

@@ -1,4 +1,7 @@
-"""The inspector role: mitmproxy with our addon, on plain asyncio (its master dies on uvloop), binding its own port."""
+"""The inspector role: mitmproxy with our addon, on plain asyncio (its master dies on uvloop).
+
+It binds a port of loopback by itself, and tells it; where no gateway runs, that of the proxy.
+"""
 
 from __future__ import annotations
 
@@ -14,5 +17,6 @@ async def main(worker: Worker) -> None:
         return
     settings, keys = worker.settings, worker.keys
     notices = Notices(settings.operator, settings.portal.url, worker.sealer)
-    addon = inspection.HttpFilter(settings, worker.live.policy, notices, worker.counters, now, keys.mac)
-    await inspection.run_inspector(settings, addon, worker.ready, worker.stop)
+    behind = worker.behind
+    addon = inspection.HttpFilter(settings, worker.live.policy, notices, worker.counters, now, keys.mac, behind=behind)
+    await inspection.run_inspector(settings, addon, lambda port: worker.ready(port=port), worker.stop, behind=behind)

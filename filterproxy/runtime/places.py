@@ -12,7 +12,7 @@ _NOT_THE_INSPECTORS = frozenset({"dns", "console", "metrics", "store", "alerts",
 def places(settings: Settings, roles: frozenset[str]) -> list[tuple[str, str]]:
     """Return role and name of every process that `roles` and the settings ask for; control first."""
     found = [("control", "control")] if "control" in roles else []
-    if "edge" in roles and settings.dns.enabled:
+    if "edge" in roles and (settings.dns.enabled or settings.gateway.enabled):
         found += [("edge", f"edge-{number}") for number in range(settings.runtime.workers)]
     if "inspector" in roles and settings.inspection.enabled and settings.gateway.enabled:
         found.append(("inspector", "inspector"))

@@ -40,8 +40,8 @@ def enforced(listing: Listing, shares: Shares, settings: Settings) -> Enforced:
     its host where the list says `block-host`, else not enforced. Keywords and expressions over URLs need the whole URL
     of every request. Hashes, lines that nobody can enforce, and what is in quarantine are not enforced.
     """
-    proxy = settings.gateway.enabled and settings.inspection.enabled
-    looks_inside = proxy and settings.inspection.tls != "none"
+    proxy = settings.gateway.enabled
+    looks_inside = proxy and settings.inspection.enabled and settings.inspection.tls != "none"
     exact = shares.domains + shares.patterns if settings.dns.enabled or proxy else 0
     exact += shares.plain_urls if proxy else 0
     urls = shares.urls - (shares.plain_urls if proxy else 0)
@@ -50,7 +50,7 @@ def enforced(listing: Listing, shares: Shares, settings: Settings) -> Enforced:
         exact += urls
     elif listing.https is Https.BLOCK_HOST:
         host = urls
-    exact += shares.terms + shares.url_patterns if proxy and settings.inspection.tls == "all" else 0
+    exact += shares.terms + shares.url_patterns if looks_inside and settings.inspection.tls == "all" else 0
     total = shares.entries - shares.exceptions + shares.unenforceable + shares.quarantined
     return Enforced(exact, host, total - exact - host)
 

@@ -124,9 +124,12 @@ class Reloads:
         await self._control()
         if not await self._bundle():
             return False
-        await self._edges([name for role, name in wanted if role == "edge"])
-        for role in ("inspector", "transfer"):
-            await self._single(role, [name for other, name in wanted if other == role])
+        await self._replace("edge", [name for role, name in wanted if role == "edge"])
+        behind = "edge" in supervisor.roles  # it binds a port that nobody else has
+        await (self._replace if behind else self._single)(
+            "inspector", [name for role, name in wanted if role == "inspector"]
+        )
+        await self._single("transfer", [name for role, name in wanted if role == "transfer"])
         await asyncio.gather(*self._leaving)
         if not self._swaps:  # else somebody still reads what is to go
             supervisor.settle()
@@ -145,7 +148,7 @@ class Reloads:
         try:
             sockets = supervisor.bound.sockets.rebound(settings, roles)
             same = inspects and settings.gateway.listen == supervisor.settings.gateway.listen
-            if "inspector" in roles and not same:
+            if "inspector" in roles and "edge" not in supervisor.roles and not same:
                 try:
                     probe(settings)
                 except BaseException:
@@ -215,13 +218,15 @@ class Reloads:
         self._asked.set()
         return True
 
-    async def _edges(self, names: list[str]) -> None:
-        """Replace the edge workers one after the other, and end those that are too many."""
+    async def _replace(self, role: str, names: list[str]) -> None:
+        """Replace the processes of a role one after the other, and end those that are too many."""
         supervisor = self._supervisor
         late = False
         for name in names:
             old = next((child for child in supervisor.children if child.name == name), None)
-            new = self._successor("edge", name)
+            if old is not None and old.era == supervisor.era:
+                continue
+            new = self._successor(role, name)
             supervisor.start(new)
             task = asyncio.create_task(self._swap(old, new))
             self._swaps[task] = new
@@ -230,7 +235,7 @@ class Reloads:
             if waiting and not late:
                 late = True  # nor will the others; they all try on, and the old ones serve until they do
                 event(_log, logging.ERROR, "reload_waits", name=name)
-        for child in [child for child in supervisor.children if child.role == "edge" and child.name not in names]:
+        for child in [child for child in supervisor.children if child.role == role and child.name not in names]:
             self._leave(child)
 
     async def _swap(self, old: Child | None, new: Child) -> None:
@@ -249,8 +254,8 @@ class Reloads:
     async def _single(self, role: str, names: list[str]) -> None:
         """Stop and start the one process of a role of which two would be in each other's way.
 
-        The inspector, which binds its port itself, where anything that it works by has changed; and the one that
-        transfers zones, which keeps their serials in a file.
+        An inspector without a gateway, which binds the proxy's port itself; and the one that transfers zones, which
+        keeps their serials in a file.
         """
         supervisor = self._supervisor
         old = next((child for child in supervisor.children if child.role == role), None)

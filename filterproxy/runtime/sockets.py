@@ -14,14 +14,19 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from filterproxy.errors import ConfigError
 from filterproxy.settings import Settings
 from filterproxy.settings.base import split_address
+from filterproxy.settings.gateway import Gateway
 
 from .logs import event
 
 _log = logging.getLogger(__name__)
+
+GATEWAY: Final = ("gateway", "gateway_proxied", "gateway_redirect", "gateway_tproxy")
+"""The uses of the proxy's sockets."""
 
 _BACKLOG = 4096
 _UDP_BUFFER = 4 * 1024 * 1024
@@ -65,7 +70,7 @@ class Sockets:
             group = self.held[place]
             mine = group[number::workers] or [group[number % len(group)]]
             found += [("dns_udp", sock) for sock in mine]
-        return [*found, *self.named("dns_tcp", "dns_dot", "dns_doh")]
+        return [*found, *self.named("dns_tcp", "dns_dot", "dns_doh", *GATEWAY)]
 
     def rebound(self, settings: Settings, roles: frozenset[str]) -> Sockets:
         """Return the sockets of another configuration: the same ones where an address is the same, else bound now.
@@ -80,7 +85,7 @@ class Sockets:
                 if place in found.used:
                     raise ConfigError(f"{key}: {place[1]}/tcp is taken by another key of this file")
                 if place not in found.held:
-                    found.held[place] = [_bound(place, key)]
+                    found.held[place] = [_bound(place, key, transparent=use == "gateway_tproxy")]
                 found.uses.setdefault(use, []).append(place)
         except BaseException:
             found.close(but=self)
@@ -115,7 +120,7 @@ class Sockets:
 def bind(settings: Settings, roles: frozenset[str]) -> Sockets:
     """Return the sockets that `roles` serve. Raises ConfigError naming the key whose address cannot be had."""
     found = Sockets().rebound(settings, roles)
-    if "inspector" in roles:
+    if "inspector" in roles and "edge" not in roles:
         try:
             probe(settings)
         except BaseException:
@@ -126,7 +131,7 @@ def bind(settings: Settings, roles: frozenset[str]) -> Sockets:
 
 
 def probe(settings: Settings) -> None:
-    """Raise ConfigError where the proxy's port, which the inspector binds itself, is not free."""
+    """Raise ConfigError where the proxy's port, which an inspector without edges binds itself, is not free."""
     _bound((socket.SOCK_STREAM, settings.gateway.listen), "gateway.listen").close()
 
 
@@ -139,6 +144,8 @@ def _wanted(settings: Settings, roles: frozenset[str]) -> Iterator[tuple[str, st
         for use, addresses in (("dot", settings.dns.encrypted.dot), ("doh", settings.dns.encrypted.doh)):
             for number, address in enumerate(addresses):
                 yield f"dns.encrypted.{use}[{number}]", f"dns_{use}", (socket.SOCK_STREAM, address)
+    if "edge" in roles and settings.gateway.enabled:
+        yield from _gateways(settings.gateway)
     if "control" in roles and settings.portal.enabled:
         yield "portal.listen", "portal", (socket.SOCK_STREAM, settings.portal.listen)
     if "control" in roles and settings.console.enabled:
@@ -148,6 +155,17 @@ def _wanted(settings: Settings, roles: frozenset[str]) -> Iterator[tuple[str, st
             yield f"dns.transfer.listen[{number}]", "transfer", (socket.SOCK_STREAM, address)
     if settings.metrics.enabled:
         yield "metrics.listen", "metrics", (socket.SOCK_STREAM, settings.metrics.listen)
+
+
+def _gateways(gateway: Gateway) -> Iterator[tuple[str, str, Place]]:
+    yield "gateway.listen", "gateway", (socket.SOCK_STREAM, gateway.listen)
+    for use, key, addresses in (
+        ("gateway_proxied", "proxy_protocol", gateway.proxy_protocol),
+        ("gateway_redirect", "redirect", gateway.redirect),
+        ("gateway_tproxy", "tproxy", gateway.tproxy),
+    ):
+        for number, address in enumerate(addresses):
+            yield f"gateway.{key}[{number}]", use, (socket.SOCK_STREAM, address)
 
 
 def _grow(group: list[socket.socket], place: Place, workers: int) -> None:
@@ -162,7 +180,7 @@ def _grow(group: list[socket.socket], place: Place, workers: int) -> None:
         event(_log, logging.WARNING, "workers_share_a_socket", workers=workers, sockets=len(group))
 
 
-def _bound(place: Place, key: str, *, reuse: bool = False) -> socket.socket:
+def _bound(place: Place, key: str, *, reuse: bool = False, transparent: bool = False) -> socket.socket:
     kind, address = place
     host, port = split_address(address)
     sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, kind)
@@ -173,6 +191,8 @@ def _bound(place: Place, key: str, *, reuse: bool = False) -> socket.socket:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         else:
             _widen(sock)
+        if transparent:
+            _take_foreign(sock)
         if reuse:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         sock.bind((host, port))
@@ -183,8 +203,18 @@ def _bound(place: Place, key: str, *, reuse: bool = False) -> socket.socket:
         sock.close()
         what = "udp" if kind == socket.SOCK_DGRAM else "tcp"
         reason = _REASONS.get(exc.errno or 0) or exc.strerror or "cannot be had"
+        if transparent and exc.errno == errno.EPERM:
+            reason = "may not be bound for TPROXY: that takes root or the capability NET_ADMIN or NET_RAW"
         raise ConfigError(f"{key}: {address}/{what} {reason}") from exc
     return sock
+
+
+def _take_foreign(sock: socket.socket) -> None:
+    """Let a socket take connections to addresses that are not this machine's."""
+    if sock.family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, 75, 1)  # IPV6_TRANSPARENT
+    else:
+        sock.setsockopt(socket.IPPROTO_IP, 19, 1)  # IP_TRANSPARENT
 
 
 def _widen(sock: socket.socket) -> None:

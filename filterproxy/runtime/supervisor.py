@@ -187,7 +187,17 @@ class Supervisor:
         if not self.stopping.is_set():
             if all(child.ready for child in self.children):
                 self.all_ready.set()
+            self._tell_inspector()
             self.cover.settle(self.everyone, [sock for _, sock in self.bound.sockets.named("dns_udp")])
+
+    def _tell_inspector(self) -> None:
+        """Tell each edge worker where the inspector serves, if any does."""
+        port = next((child.port for child in self.children if child.role == "inspector" and child.serves), None)
+        for child in self.everyone:
+            if child.role == "edge" and child.ready and child.channel is not None and child.port != port:
+                with contextlib.suppress(ChannelError):
+                    child.channel.tell("inspector", {"port": port})
+                    child.port = port
 
     async def _keep(self, child: Child) -> None:
         try:
@@ -213,6 +223,7 @@ class Supervisor:
             "settings": child.settings.model_dump_json(),
             "keys": self.rotations.shared().to_json(),
             "whole_first": self.handing.is_old(child),
+            "behind": "edge" in self.roles,
         }
 
     async def _handle(self, child: Child, kind: str, body: Body, fds: list[int]) -> Body | None:
@@ -223,6 +234,8 @@ class Supervisor:
         in_charge = child is self.control
         if kind == "ready":
             child.ready, child.expected = True, False
+            if child.role == "inspector":
+                child.port = int(body["port"])
             child.served.set()
             self.settle()
         elif kind == "report" and child.role == "control":

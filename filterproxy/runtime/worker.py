@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 from filterproxy.errors import ControlError
 from filterproxy.notice.token import Sealer
@@ -62,6 +63,8 @@ class Worker:
         """The bundle that is handed to it was made for another configuration: control publishes its own once that is
         complete, and not list by list."""
         logs.set_up(self.settings.log.level, self.settings.log.format, name)
+        self.behind = bool(body["behind"])
+        """Whether the gateway runs beside an inspector, so that it serves nobody else."""
         self.keys = Shared.from_json(body["keys"])
         self.counters = Counters(Layout.of(self.settings), fds[0])
         os.close(fds[0])
@@ -80,10 +83,10 @@ class Worker:
         self.says: dict[str, Callable[[], str]] = {}
         """What this role tells with every sign of life."""
 
-    def ready(self) -> None:
-        """Tell the supervisor that this process serves."""
+    def ready(self, **body: Any) -> None:
+        """Tell the supervisor that this process serves, and what else there is to tell."""
         with contextlib.suppress(ChannelError):
-            self.channel.tell("ready", {})
+            self.channel.tell("ready", body)
 
     async def wait_for_bundle(self) -> bool:
         """Wait until there is something to judge by; False where the process is to stop before."""

@@ -13,11 +13,11 @@ from filterproxy.core.model import Listing
 
 from .base import Table, split_address
 from .dns import Dns, split_upstream
+from .gateway import Gateway
 from .lists import List
 from .tables import (
     Alerts,
     Console,
-    Gateway,
     Inspection,
     Keys,
     Log,

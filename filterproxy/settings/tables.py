@@ -9,13 +9,11 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from .base import (
-    PRIVATE,
     Duration,
     EmailAddress,
     FilePath,
     HostName,
     Network,
-    Served,
     SocketAddress,
     Table,
     email_address,
@@ -87,29 +85,11 @@ class Keys(Table):
     """The key folder (0700). Unset: `keys` below the state folder."""
 
 
-class Gateway(Table):
-    """The HTTP proxy."""
-
-    enabled: bool = True
-    """Whether the proxy is served at all."""
-    listen: SocketAddress = "127.0.0.1:8080"
-    """Where browsers find the proxy."""
-    clients: Served = PRIVATE
-    """Who is served; never the whole Internet. Others get 403."""
-    connect_ports: tuple[int, ...] = (80, 443, 8000, 8080, 8443)
-    """Ports that may be reached by CONNECT."""
-    trust_local: bool = True
-    """Where the proxy listens on loopback: its clients, programs of this machine, may reach loopback and any port,
-    as they can by themselves. Say false where another server on this machine passes strangers on."""
-    allow_targets: tuple[Network, ...] = ()
-    """Networks that may be reached although they are loopback, link-local, private or shared."""
-
-
 class Inspection(Table):
     """The look inside TLS by mitmproxy. Without it, https is seen by host only."""
 
     enabled: bool = True
-    """Whether an inspector runs. Until the gateway's own lane exists, it carries all proxied traffic."""
+    """Whether an inspector runs. The gateway sends it only what is to be looked into."""
     tls: Literal["listed", "all", "none"] = "listed"
     """Which https hosts are opened: those where URLs of lists with `https = "inspect"` live, all, or none."""
     body_limit: int = Field(default=0, ge=0)
@@ -134,6 +114,20 @@ class Portal(Table):
     what was forwarded is believed. Without it all who come through one count as one client."""
     captive_api: bool = False
     """Whether `/captive-portal/api` tells devices that nobody is held back, and where the notice is (RFC 8908)."""
+
+    @property
+    def places(self) -> tuple[tuple[str, int], ...]:
+        """Hosts and ports at which people reach the portal; none where it is not served."""
+        from filterproxy.core import names
+        from filterproxy.core.authority import place
+        from filterproxy.core.urls import canonical
+
+        url = canonical(self.url) if self.enabled else None
+        if url is None:
+            return ()
+        host, port = place(url)
+        others = [names.host(name) for name in self.names]
+        return ((host, port), *((other, port) for other in others if other))
 
     @field_validator("url")
     @classmethod

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from tests.conftest import ROOT
+from tests.integration.product import readable_by
 
 SCRIPT = """
 import ctypes, os, socket
@@ -44,3 +45,38 @@ def test_it_is_raised_where_permitted_and_given_up_for_good():
     command = ["unshare", "--net", sys.executable, "-c", SCRIPT]
     found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
     assert (found.stdout, found.stderr) == ("well\n", "")
+
+
+RAW = """
+import os, socket, subprocess, sys
+from filterproxy.runtime import capabilities as caps
+assert caps.keep_raw()                             # root is let alone
+caps.stay_permitted()
+os.setresuid(65534, 65534, 65534)
+assert caps.held().permitted & caps._TO_BIND == caps._TO_BIND
+raw = 1 << 13
+assert caps.keep_raw()
+assert caps.held() == caps.Held(0, raw, raw), caps.held()
+inner = "import sys; sys.path.insert(0, '.'); from filterproxy.runtime import capabilities as caps; import socket\\n"
+inner += "sock = socket.socket(); sock.setsockopt(0, 19, 1); print(caps.held()); caps.give_up(); print(caps.held())"
+print(subprocess.run([sys.executable, "-c", inner], capture_output=True, text=True).stdout)
+caps.give_up()
+assert not caps.keep_raw()
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="not root: nobody else can start with a capability")
+def test_one_is_kept_for_what_is_started_and_given_up_there():
+    """It is not used here, and effective there: a socket may then speak in another's address."""
+    found = subprocess.run(
+        [*readable_by("nobody"), sys.executable, "-c", RAW],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert found.stderr == ""
+    assert found.stdout.split() == (
+        "Held(effective=8192, permitted=8192, inheritable=8192) Held(effective=0, permitted=0, inheritable=0)".split()
+    )

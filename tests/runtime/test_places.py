@@ -23,7 +23,8 @@ format = "domains"
 @pytest.mark.parametrize(("text", "roles", "names"), [
     ("", ALL, ["control", "edge-0", "inspector"]),
     ("[runtime]\nworkers = 3", ALL, ["control", "edge-0", "edge-1", "edge-2", "inspector"]),
-    ("[dns]\nenabled = false", ALL, ["control", "inspector"]),
+    ("[dns]\nenabled = false", ALL, ["control", "edge-0", "inspector"]),
+    ("[dns]\nenabled = false\n[gateway]\nenabled = false", ALL, ["control"]),
     ("[inspection]\nenabled = false", ALL, ["control", "edge-0"]),
     ("[gateway]\nenabled = false", ALL, ["control", "edge-0"]),
     ("[runtime]\nworkers = 2", frozenset({"edge"}), ["edge-0", "edge-1"]),

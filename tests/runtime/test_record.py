@@ -23,9 +23,12 @@ SHARES = Shares(domains=10, urls=20, plain_urls=5, terms=4)
     ("", Https.BLOCK_HOST, Enforced(15, 15, 4)),
     ('[inspection]\ntls = "all"', Https.PASS, Enforced(34, 0, 0)),
     ('[inspection]\ntls = "none"', Https.INSPECT, Enforced(15, 0, 19)),
-    ("[inspection]\nenabled = false", Https.INSPECT, Enforced(10, 0, 24)),
-    ("[inspection]\nenabled = false", Https.BLOCK_HOST, Enforced(10, 20, 4)),
-    ("[inspection]\nenabled = false\n[dns]\nenabled = false", Https.PASS, Enforced(0, 0, 34)),
+    ("[inspection]\nenabled = false", Https.INSPECT, Enforced(15, 0, 19)),
+    ("[inspection]\nenabled = false", Https.BLOCK_HOST, Enforced(15, 15, 4)),
+    ("[inspection]\nenabled = false\n[dns]\nenabled = false", Https.PASS, Enforced(15, 0, 19)),
+    ("[gateway]\nenabled = false", Https.INSPECT, Enforced(10, 0, 24)),
+    ("[gateway]\nenabled = false", Https.BLOCK_HOST, Enforced(10, 20, 4)),
+    ("[gateway]\nenabled = false\n[dns]\nenabled = false", Https.PASS, Enforced(0, 0, 34)),
 ])  # fmt: skip
 def test_what_a_deployment_enforces_follows_from_what_it_sees(text, https, expected):
     """A URL is enforced exactly where it is seen whole, by host only where its list says so, else not at all."""

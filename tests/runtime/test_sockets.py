@@ -81,7 +81,7 @@ def test_each_worker_has_its_own_udp_socket_and_all_share_the_listening_one(free
     """All at one address; a datagram is in exactly one of them."""
     found = bind(load_text(with_workers(free_port, 3)), frozenset({"edge"}))
     given = [found.of_edge(number, 3) for number in range(3)]
-    assert [[use for use, _ in each] for each in given] == [["dns_udp", "dns_tcp"]] * 3
+    assert [[use for use, _ in each] for each in given] == [["dns_udp", "dns_tcp", "gateway"]] * 3
     assert len({sock for each in given for sock in udp(each)}) == 3
     assert len({sock for each in given for use, sock in each if use == "dns_tcp"}) == 1
     for _ in range(30):
