@@ -32,7 +32,6 @@ ELSEWHERE = {
     "errors.py": "names alone; each is raised in the tests of its room",
     "dns/asking.py": "an interface; each room of tests/dns keeps it",
     "gateway/answering.py": "tests/gateway/test_exchange.py",
-    "gateway/connecting.py": "tests/gateway/test_opening.py",
     "gateway/house.py": "nouns alone; tests/gateway/street.py lives in it",
     "gateway/reaching.py": "tests/gateway/test_exchange.py, test_opening.py",
     "gateway/ruling.py": "tests/gateway/test_exchange.py",

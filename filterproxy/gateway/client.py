@@ -154,7 +154,7 @@ class Client(asyncio.Protocol):
         if self._current is not None:
             self._current.hold(yes=False)
         if not self._closing:
-            self.deadline = NEVER if self._current is not None else self._idle()
+            self.deadline = NEVER if self._current is not None else self._between()
             self.go_on()
 
     def overdue(self) -> None:
@@ -217,7 +217,7 @@ class Client(asyncio.Protocol):
             if self._eof:
                 self.finish()
                 return
-            self.deadline = self._idle()
+            self.deadline = self._between()
         self.go_on()
 
     def go_on(self) -> None:
@@ -332,6 +332,9 @@ class Client(asyncio.Protocol):
         if last is not None:
             self._requests.stay(last.request)
         return False
+
+    def _between(self) -> float:  # the next request may have begun with the one before
+        return self.house.loop.time() + self.house.waits.head if self._requests.within else self._idle()
 
     def _idle(self) -> float:
         return self.house.loop.time() + self.house.waits.idle

@@ -219,6 +219,11 @@ class Requests:
 
     # What llhttp tells
 
+    def on_message_begin(self) -> None:
+        # Also behind a request that came whole: what was read of this one must not be taken for nothing.
+        if not self._quiet:
+            self._size = self._size or 1
+
     def on_url(self, piece: bytes) -> None:
         self._target += piece
 

@@ -157,13 +157,14 @@ class Responses:
 
     def _count(self, body: bytes) -> None:
         """Pass on what belongs to a body of known length."""
-        if len(body) > self._left:
-            raise BrokenError("more than was asked for")
-        self._left -= len(body)
-        if body:
-            self._sink.body(body)
+        piece = body[: self._left]
+        self._left -= len(piece)
+        if piece:
+            self._sink.body(piece)
         if not self._left:
             self._end()
+        if len(piece) < len(body):
+            raise BrokenError("more than was asked for")
 
     def close(self) -> bool:
         """Tell whether the response is whole now that the origin sends no more: such is one without a length."""

@@ -391,3 +391,14 @@ def test_an_upgrade_that_is_not_granted_leaves_http_as_it_was():
         assert upgrades == [True, False, False, False, False, False]
 
     told(story)
+
+
+def test_a_head_behind_a_whole_request_has_its_time_as_well():
+    """That it came along with another makes it no connection between two requests."""
+
+    async def story(found: Street) -> None:
+        caller = await found.call()
+        caller.send(get(found, "/1") + b"GET http://ok.exa")
+        assert [(await caller.reply()).status for _ in range(2)] == [200, 408]
+
+    told(story, gateway={"limits": {"head": 1, "idle": 20}})

@@ -415,3 +415,38 @@ def test_an_origin_that_is_silent_is_504():
         told(story)
     finally:
         origin.SILENT = before  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("size", [4, 400_000])
+def test_what_an_origin_says_beyond_its_answer_does_not_spoil_it(size):
+    """The answer is whole each time, its head known or not; who asked ahead is answered by a connection of its own."""
+
+    async def story(found: Street) -> None:
+        page = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size
+
+        async def handle(reader, writer, head) -> None:
+            writer.write(page + (PAGE if b" /more " in head else b""))
+
+        found.shop.handle = handle
+        for path in ("/", "/", "/more", "/more"):
+            caller, url = await found.call(), found.url("ok.example")
+            caller.send(
+                f"GET {url[:-1]}{path} HTTP/1.1\r\nHost: x\r\n\r\nGET {url} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+            )
+            assert [len((await caller.reply()).body) for _ in range(2)] == [size, size]
+
+    told(story)
+
+
+def test_no_client_is_given_what_another_has_said():
+    """A head of which the first part came with another request is not known by the rest of its bytes."""
+
+    async def story(found: Street) -> None:
+        one, two, url = await found.call(), await found.call(), found.url("ok.example").encode()
+        start = b"GET %b HTTP/1.1\r\nHost: x\r\n" % url
+        assert (await one.ask(start + b"\r\n" + start + b"Cookie: secret=1\r\n")).status == 200
+        assert (await one.ask(b"X: y\r\nAccept: */*\r\n\r\n")).status == 200
+        assert (await two.ask(b"GET %b HTTP/1.1\r\nAccept: */*\r\n\r\n" % url)).status == 400
+        assert len(found.shop.heads) == 2
+
+    told(story)
