@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from filterproxy.gateway.requests import LONGEST_HEAD, Fields, RefusedError, Request, Requests
+from filterproxy.gateway.memo import Memo
+from filterproxy.gateway.requests import LONGEST_HEAD, Block, Fields, RefusedError, Request, Requests
 
 HOST = b"Host: a.example\r\n"
 
@@ -202,3 +204,87 @@ def test_whatever_comes_is_read_or_refused(pieces):
     except RefusedError as exc:
         assert exc.status in (400, 431, 501, 505)
     assert len(told.trailers) <= len(told.requests)
+
+
+WORDS = [
+    b"GET http://a.example/ HTTP/1.1\r\n", b"HEAD /x HTTP/1.1\r\n", b"POST /y HTTP/1.1\r\n", b"GET /z HTTP/1.0\r\n",
+    b"Host: x\r\n", b"Cookie: secret=1\r\n", b"Accept: */*\r\n", b"\r\n", b"Connection: close\r\n", b"X: y\r\n",
+    b"Content-Length: 3\r\n", b"abc", b"Transfer-Encoding: chunked\r\n", b"1\r\nx\r\n0\r\n\r\n", b"\n", b"GET ", b"\r",
+    b"Connection: upgrade\r\nUpgrade: websocket\r\n",
+]  # fmt: skip
+"""What streams are made of, rightly and wrongly."""
+READS = st.lists(st.sampled_from(WORDS), min_size=1, max_size=7).map(b"".join)
+LINES = st.lists(st.sampled_from([HOST, b"Cookie: secret=1\r\n", b"A: *\r\n"]), max_size=3)
+RIGHT = st.lists(
+    LINES.map(lambda lines: [b"GET / HTTP/1.1\r\n", *lines, b"\r\n"]), min_size=1, max_size=3
+).map(lambda requests: [piece for request in requests for piece in request])  # fmt: skip
+
+
+@st.composite
+def cut(draw: st.DrawFn) -> list[bytes]:
+    """Return a stream that is nearly right, cut between any of its lines."""
+    reads = [b""]
+    for piece in draw(RIGHT):
+        if reads[-1] and draw(st.booleans()):
+            reads.append(b"")
+        reads[-1] += piece
+    return reads
+
+
+class Heard:
+    """Everything that is told of a stream."""
+
+    def __init__(self) -> None:
+        self.said: list[object] = []
+
+    def begun(self, request) -> None:
+        told = request.method, request.target, request.minor, tuple(request.fields), request.host, request.length
+        self.said.append((*told, request.chunked, request.keep, request.upgrade, request.binds))
+
+    def body(self, piece) -> None:
+        if self.said and isinstance(self.said[-1], bytes):
+            self.said[-1] += piece
+        else:
+            self.said.append(bytes(piece))
+
+    def ended(self, trailers) -> None:
+        self.said.append(("ended", tuple(trailers)))
+
+
+def heard(reads, blocks) -> list[object]:
+    """Return what is told of a connection that brings these reads."""
+    told = Heard()
+    reader = Requests(told, blocks)
+    for data in reads:
+        try:
+            rest = reader.feed(data)
+        except RefusedError as exc:
+            told.said.append(("refused", exc.status))
+            break
+        if rest is not None:
+            told.said.append(("rest", rest))
+            break
+        if any(isinstance(item, tuple) and len(item) == 10 and not item[7] for item in told.said):
+            break  # it was the last that the client may ask
+    return told.said
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(st.one_of(cut(), cut(), st.lists(READS, min_size=1, max_size=5)), min_size=1, max_size=4))
+@example(
+    connections=[
+        [b"GET / HTTP/1.1\r\n" + HOST + b"\r\nGET / HTTP/1.1\r\n" + HOST, b"A: *\r\n\r\n"],
+        [b"GET / HTTP/1.1\r\n\r\n"],
+    ]
+)
+def test_what_others_have_said_changes_no_reading(connections):
+    """Any connections, cut in any way: with all that was read before in mind each is read as by itself."""
+    loop = asyncio.new_event_loop()
+    blocks = Memo[Block](loop)
+    try:
+        for _ in range(2):
+            for reads in connections:
+                assert heard(reads, blocks) == heard(reads, Memo[Block]())
+    finally:
+        blocks.forget()
+        loop.close()
